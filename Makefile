@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# A front for meson, so that nobody has to remember it.  The work is in
+# meson.build, .ci/deps, test/check.py, demo/ and bench/.
+
+BUILD = build
+PREFIX = /usr/local
+
+.PHONY: all deps demo check format bench-deps bench install clean
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD) --prefix=$(PREFIX)
+
+# What Debian 12 must have to build, test and demonstrate; root only.
+deps:
+	.ci/deps build test demo
+
+# On a fresh machine each of these two does everything, as root.
+demo:
+	.ci/deps build demo
+	$(MAKE) all
+	demo/demo.sh
+
+check:
+	.ci/deps build test demo
+	test/check.py
+
+# Bring all C sources into the form that check asks for.
+format:
+	git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' | \
+		xargs clang-format -i
+
+bench-deps:
+	.ci/deps build demo bench
+
+bench: bench-deps
+	$(MAKE) all
+	bench/engine.py --vmkeep $(BUILD)/vmkeep \
+		--bareloop $(BUILD)/bench/bareloop
+	bench/standstill.py --vmkeep $(BUILD)/vmkeep
+
+install: all
+	meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf $(BUILD) build-check

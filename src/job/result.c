@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "job/result.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+void result_strings_add(struct result_strings *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	s->items = mem_grow(s->items, s->count + 1, sizeof(*s->items));
+	va_start(ap, fmt);
+	s->items[s->count++] = mem_vfmt(fmt, ap);
+	va_end(ap);
+}
+
+void result_strings_fini(struct result_strings *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		free(s->items[i]);
+	free(s->items);
+	*s = (struct result_strings){ .items = NULL, .count = 0 };
+}
+
+void result_init_fini(struct result_init *r)
+{
+	free(r->repository);
+	free(r->id);
+	free(r->key_file);
+	*r = (struct result_init){ .id = NULL };
+}
+
+static void disk_fini(struct result_disk *d)
+{
+	for (size_t i = 0; i < d->chain_len; i++) {
+		free(d->chain[i].path);
+		free(d->chain[i].format);
+		free(d->chain[i].type);
+	}
+	free(d->chain);
+	free(d->target);
+	free(d->device);
+	free(d->bus);
+	free(d->why_not);
+}
+
+static void domain_fini(struct result_domain *d)
+{
+	for (size_t i = 0; i < d->disk_count; i++)
+		disk_fini(&d->disks[i]);
+	free(d->disks);
+	free(d->name);
+	free(d->uuid);
+	free(d->state);
+	free(d->pause_reason);
+	free(d->agent);
+	free(d->level);
+	free(d->method);
+	result_strings_fini(&d->reasons);
+}
+
+void result_domains_fini(struct result_domains *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		domain_fini(&r->domains[i]);
+	free(r->domains);
+	*r = (struct result_domains){ .domains = NULL, .count = 0 };
+}
+
+void result_point_fini(struct result_point *r)
+{
+	for (size_t i = 0; i < r->image_count; i++) {
+		free(r->images[i].kind);
+		free(r->images[i].name);
+		free(r->images[i].format);
+		free(r->images[i].source);
+	}
+	free(r->images);
+	free(r->id);
+	free(r->set);
+	free(r->name);
+	free(r->level);
+	free(r->method);
+	free(r->host);
+	free(r->program);
+	result_strings_fini(&r->notes);
+	result_strings_fini(&r->attrs);
+	*r = (struct result_point){ .id = NULL };
+}
+
+void result_points_fini(struct result_points *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		result_point_fini(&r->points[i]);
+	free(r->points);
+	result_strings_fini(&r->damaged);
+	*r = (struct result_points){ .points = NULL, .count = 0 };
+}
+
+void result_backup_fini(struct result_backup *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		free(r->items[i].name);
+		result_point_fini(&r->items[i].point);
+		result_strings_fini(&r->items[i].warnings);
+	}
+	free(r->items);
+	*r = (struct result_backup){ .items = NULL, .count = 0 };
+}
+
+void result_restore_fini(struct result_restore *r)
+{
+	free(r->point);
+	free(r->domain);
+	free(r->state);
+	result_strings_fini(&r->files);
+	result_strings_fini(&r->notes);
+	*r = (struct result_restore){ .point = NULL };
+}
+
+void result_export_fini(struct result_export *r)
+{
+	free(r->point);
+	free(r->image);
+	free(r->file);
+	*r = (struct result_export){ .point = NULL };
+}
+
+void result_verify_fini(struct result_verify *r)
+{
+	for (size_t i = 0; i < r->damage_count; i++) {
+		free(r->damages[i].object);
+		free(r->damages[i].point);
+		free(r->damages[i].image);
+		free(r->damages[i].msg);
+	}
+	free(r->damages);
+	*r = (struct result_verify){ .damages = NULL, .damage_count = 0 };
+}
+
+void result_recover_fini(struct result_recover *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		free(r->items[i].domain);
+		free(r->items[i].action);
+	}
+	free(r->items);
+	*r = (struct result_recover){ .items = NULL, .count = 0 };
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMKEEP_JOB_RESULT_H
+#define VMKEEP_JOB_RESULT_H
+
+/*
+ * What the verbs have to say when they are done: plain data for report/.
+ * Strings are owned by the result; result_*_fini() frees it.  Sizes are bytes,
+ * times are nanoseconds since 1970, durations are milliseconds.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct result_strings {
+	char **items;
+	size_t count;
+};
+
+void result_strings_add(struct result_strings *s, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void result_strings_fini(struct result_strings *s);
+
+/* init */
+struct result_init {
+	char *repository; /* as the user named it */
+	char *id;
+	char *key_file; /* or NULL */
+};
+
+/* domains */
+struct result_image {
+	char *path;
+	char *format;
+	char *type;
+};
+
+struct result_disk {
+	char *target;
+	char *device;
+	char *bus;
+	struct result_image *chain;
+	size_t chain_len;
+	uint64_t size;
+	bool captured;
+	char *why_not;
+};
+
+struct result_domain {
+	char *name;
+	char *uuid;
+	char *state;
+	char *pause_reason; /* or NULL */
+	uint64_t memory;
+	char *agent; /* "none", "disconnected", "connected" */
+	bool nvram;
+	bool tpm;
+	struct result_disk *disks;
+	size_t disk_count;
+	char *level;                   /* best level that can be had now */
+	char *method;                  /* by which method, or NULL */
+	struct result_strings reasons; /* why not better, one sentence each */
+};
+
+struct result_domains {
+	struct result_domain *domains;
+	size_t count;
+};
+
+/* One point, as points, show, backup and import tell it. */
+struct result_point_image {
+	char *kind;
+	char *name;
+	uint64_t size;
+	char *format; /* or NULL */
+	char *source; /* path it came from, or NULL */
+};
+
+struct result_point {
+	char *id; /* 32 digits */
+	char *set;
+	char *name;
+	int64_t time_ns;
+	char *level;   /* "ram", ...; "import" for imported images */
+	char *method;  /* or NULL */
+	uint64_t size; /* sum of its images */
+	uint64_t pause_ms;
+	bool has_pause;
+	char *host;
+	char *program;
+	struct result_point_image *images;
+	size_t image_count;
+	struct result_strings notes; /* tried and refused, and why */
+	/* every attribute as it is stored: key, value in turn */
+	struct result_strings attrs;
+};
+
+struct result_points {
+	struct result_point *points; /* oldest first */
+	size_t count;
+	struct result_strings damaged; /* sets that cannot be read */
+};
+
+/* backup, one entry for each domain asked for; import has one. */
+struct result_backup_item {
+	char *name;
+	bool ok;
+	struct err err;                 /* when not ok */
+	struct result_point point;      /* when ok */
+	bool degraded;                  /* less than what was asked for */
+	struct result_strings warnings; /* left behind, not exact, ... */
+};
+
+struct result_backup {
+	struct result_backup_item *items;
+	size_t count;
+	uint64_t elapsed_ms;
+	uint64_t read_bytes;   /* read from disks and RAM */
+	uint64_t new_bytes;    /* of these new to the repository */
+	uint64_t stored_bytes; /* written to the store */
+};
+
+/* restore */
+struct result_restore {
+	char *point;                 /* id */
+	char *domain;                /* name it has now; NULL: not defined */
+	char *state;                 /* "shut off", "running", ... or NULL */
+	bool resumed;                /* from its RAM */
+	struct result_strings files; /* written */
+	struct result_strings notes;
+	uint64_t bytes; /* written, without holes */
+	uint64_t elapsed_ms;
+};
+
+/* export */
+struct result_export {
+	char *point;
+	char *image;
+	char *file;
+	uint64_t size;
+	uint64_t elapsed_ms;
+};
+
+/* verify */
+struct result_damage {
+	char *object;
+	char *point;
+	char *image;
+	uint64_t offset;
+	uint64_t size;
+	char *msg;
+};
+
+struct result_verify {
+	bool read_data;
+	uint64_t sets, points, images, nodes, chunks, packs, bytes_read;
+	struct result_damage *damages;
+	size_t damage_count;
+	uint64_t elapsed_ms;
+};
+
+/* recover */
+struct result_recover_item {
+	char *domain;
+	char *action;
+	bool failed;
+};
+
+struct result_recover {
+	struct result_recover_item *items;
+	size_t count;
+};
+
+void result_init_fini(struct result_init *r);
+void result_domains_fini(struct result_domains *r);
+void result_point_fini(struct result_point *r);
+void result_points_fini(struct result_points *r);
+void result_backup_fini(struct result_backup *r);
+void result_restore_fini(struct result_restore *r);
+void result_export_fini(struct result_export *r);
+void result_verify_fini(struct result_verify *r);
+void result_recover_fini(struct result_recover *r);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMKEEP_REPO_FETCH_H
+#define VMKEEP_REPO_FETCH_H
+
+/*
+ * From an id to its bytes, for one thread: find, read, open, unpack, check.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "repo/internal.h"
+
+struct fetch;
+
+struct fetch *fetch_new(struct repo *r, struct err *e);
+void fetch_free(struct fetch *f);
+void fetch_free_at(struct fetch **f);
+
+/*
+ * The bytes of a chunk or node, valid until the next call.  ERR_INTEGRITY
+ * says what is damaged or missing.
+ */
+int fetch_get(struct fetch *f, enum blob_class class, const struct hash *id,
+	      const uint8_t **data, size_t *size, struct err *e);
+
+/*
+ * Open the blob `number` of a pack whose sealed bytes are given, and check
+ * every id in it.  For whoever reads whole packs.
+ */
+int fetch_check_blob(struct fetch *f, const struct footer_use *use,
+		     uint32_t number, const uint8_t *sealed, struct err *e);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMKEEP_REPO_INDEX_H
+#define VMKEEP_REPO_INDEX_H
+
+/*
+ * Where chunks and nodes are: all segments that a reader or a writer of the
+ * newest generation may use, each opened once, from the local cache where it
+ * is there.  Thread-safe.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "repo/footers.h"
+#include "repo/keyring.h"
+#include "repo/segment.h"
+#include "store/store.h"
+
+struct index;
+
+/* Borrowed parts; cache_dir NULL: segments are kept in memory. */
+struct index_parts {
+	struct store *store;
+	const struct keyring *keys;
+	struct footers *footers;
+	const char *cache_dir;
+};
+
+struct index *index_new(const struct index_parts *parts);
+void index_free(struct index *ix);
+
+/* The newest generation that is published, and the segments it lists; what is
+ * open already stays open.  Of these, what cannot be opened is left out:
+ * index_trouble() tells. */
+int index_refresh(struct index *ix, uint64_t *generation, struct err *e);
+
+/* Open every segment under idx/ that is not open yet: those of sessions of
+ * this generation and of committed points.  What cannot be opened is left
+ * out. */
+int index_open_sessions(struct index *ix, struct err *e);
+
+/* Open one segment by its name, if it is not open yet.  ERR_NOT_FOUND when
+ * there is none; ERR_INTEGRITY also for a name that is no segment's. */
+int index_open_segment(struct index *ix, const char *name, struct err *e);
+
+/*
+ * The cache may lie by silence.  On a miss: read again from the store what
+ * came from the cache.  Once; false when there is nothing (more) to gain.
+ */
+bool index_reload(struct index *ix);
+
+/* For when all else has failed: index_reload(), and open everything under
+ * idx/.  Once; false when that was done before. */
+bool index_last_resort(struct index *ix);
+
+/* Where an entry was found. */
+enum index_tier {
+	TIER_INDEX,   /* in a segment that the generation lists */
+	TIER_SIBLING, /* in one of a session of the generation asked for */
+	TIER_OTHER,   /* in another session's: readers may use it */
+};
+
+struct index_ask {
+	uint64_t generation;  /* the asker's */
+	enum index_tier most; /* tiers beyond are not looked at */
+	const struct id *own; /* the asker's session: counts as TIER_INDEX */
+	unsigned skip;        /* so many hits are passed over */
+};
+
+/*
+ * Find an id: 1 and the place, checked against the pack's footer; 0 when it is
+ * not there (why may then say what is damaged).
+ */
+int index_find(struct index *ix, const struct index_ask *ask,
+	       const struct hash *id, struct place *place,
+	       enum index_tier *tier, struct err *why);
+
+/* Why the first of the segments that could not be opened could not: true, or
+ * false when all could. */
+bool index_trouble(struct index *ix, struct err *why);
+
+#endif

@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "repo/intake.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "repo/intake_internal.h"
+
+#ifndef VMKEEP_VERSION
+#define VMKEEP_VERSION "0.1.0"
+#endif
+
+/* Extent buffers: what the workers have, and what readers fill meanwhile. */
+#define BUFFERS_PER_WORKER 2
+#define BUFFERS_MORE       6
+#define MAX_WORKERS        64
+
+/* ---- failing --------------------------------------------------------- */
+
+/* Those who wait for an image's extents wait no more. */
+static void wake_all(struct intake *in)
+{
+	pthread_mutex_lock(&in->images_lock);
+	for (struct intake_image *i = in->images; i != NULL; i = i->next) {
+		pthread_mutex_lock(&i->lock);
+		pthread_cond_broadcast(&i->change);
+		pthread_mutex_unlock(&i->lock);
+	}
+	pthread_mutex_unlock(&in->images_lock);
+}
+
+void intake_fail(struct intake *in, const struct err *e)
+{
+	pthread_mutex_lock(&in->fail_lock);
+	/* "stopped" is what others say after the first failure */
+	if (in->error.code == ERR_NONE && e->code != ERR_STOPPED)
+		in->error = *e;
+	pthread_mutex_unlock(&in->fail_lock);
+	atomic_store(&in->failed, true);
+	queue_stop(in->free);
+	queue_stop(in->work);
+	if (in->packer != NULL)
+		packer_stop(in->packer);
+	wake_all(in);
+}
+
+static void packer_failed(void *ctx, const struct err *e)
+{
+	intake_fail(ctx, e);
+}
+
+int intake_alive(struct intake *in, struct err *e)
+{
+	if (!atomic_load(&in->failed))
+		return 0;
+	pthread_mutex_lock(&in->fail_lock);
+	*e = in->error;
+	pthread_mutex_unlock(&in->fail_lock);
+	if (e->code == ERR_NONE)
+		err_set(e, ERR_STOPPED, "stopped");
+	return -1;
+}
+
+/* A caller's own failure ends all; it then hears of the first one. */
+static int fail_with(struct intake *in, struct err *e)
+{
+	intake_fail(in, e);
+	return intake_alive(in, e);
+}
+
+/* ---- workers --------------------------------------------------------- */
+
+static void image_done(struct intake_image *img)
+{
+	pthread_mutex_lock(&img->lock);
+	assert(img->under_way > 0);
+	if (--img->under_way == 0)
+		pthread_cond_broadcast(&img->change);
+	pthread_mutex_unlock(&img->lock);
+}
+
+static int beat(struct intake *in, struct err *e)
+{
+	if (pthread_mutex_trylock(&in->beat_lock) != 0)
+		return 0;
+	int ok = session_beat(in->repo, &in->session, e);
+
+	pthread_mutex_unlock(&in->beat_lock);
+	return ok;
+}
+
+/* Publish when much has gathered; another worker may have been faster. */
+static int maybe_publish(struct worker *w, struct err *e)
+{
+	struct intake *in = w->in;
+	int ok = 0;
+
+	if (claims_count(in->claims) < in->claims_max)
+		return 0;
+	pthread_rwlock_wrlock(&in->running);
+	if (claims_count(in->claims) >= in->claims_max)
+		ok = intake_publish(in, w, e);
+	if (ok < 0)
+		intake_fail(in, e);
+	pthread_rwlock_unlock(&in->running);
+	return ok;
+}
+
+static int work_on(struct worker *w, const struct extent_job *job,
+		   struct err *e)
+{
+	struct intake *in = w->in;
+
+	pthread_rwlock_rdlock(&in->running);
+	int ok = worker_extent(w, job, e);
+
+	/* before anyone else may publish: some claims have no place now */
+	if (ok < 0)
+		intake_fail(in, e);
+	pthread_rwlock_unlock(&in->running);
+	if (ok == 0)
+		ok = maybe_publish(w, e);
+	return ok == 0 ? beat(in, e) : -1;
+}
+
+static void *worker_thread(void *arg)
+{
+	struct worker *w = arg;
+	struct intake *in = w->in;
+	void *thing;
+
+	while (queue_pop(in->work, &thing) == 1) {
+		struct extent_job *job = thing;
+		struct err e = ERR_INIT;
+
+		if (work_on(w, job, &e) < 0)
+			intake_fail(in, &e);
+		image_done(job->image);
+		intake_unbuffer(in, job->buffer);
+		free(job);
+	}
+	worker_free(w);
+	return NULL;
+}
+
+static int start_worker(struct intake *in, struct err *e)
+{
+	struct worker *w = worker_new(in, e);
+
+	if (w == NULL)
+		return -1;
+	int sys = pthread_create(&in->threads[in->thread_count], NULL,
+				 worker_thread, w);
+
+	if (sys != 0) {
+		worker_free(w);
+		return err_sysno(e, sys, "cannot start a thread");
+	}
+	in->thread_count++;
+	return 0;
+}
+
+/* ---- life ------------------------------------------------------------ */
+
+static unsigned worker_count(const struct intake_options *o)
+{
+	long n = o->workers != 0 ? (long)o->workers
+				 : sysconf(_SC_NPROCESSORS_ONLN);
+
+	return (unsigned)num_min(num_max(n > 0 ? (uint64_t)n : 1, 1),
+				 MAX_WORKERS);
+}
+
+static int make_buffers(struct intake *in, unsigned n, struct err *e)
+{
+	in->free = queue_new(n);
+	in->work = queue_new(n);
+	for (in->buffers = 0; in->buffers < n; in->buffers++) {
+		void *b = mem_try_pages(EXTENT_SIZE);
+
+		if (b == NULL)
+			return err_set(e, ERR_FAILED,
+				       "no memory for %u "
+				       "buffers of 4 MiB",
+				       n);
+		queue_push(in->free, b);
+	}
+	return 0;
+}
+
+static int make_packer(struct intake *in, struct err *e)
+{
+	struct packer_parts parts = {
+		.repo = in->repo,
+		.session = in->session.id,
+		.failed = packer_failed,
+		.ctx = in,
+	};
+
+	if (data_key_new(in->repo, &parts.key, &parts.data_key, e) < 0)
+		return -1;
+	in->packer = packer_new(&parts, e);
+	return in->packer != NULL ? 0 : -1;
+}
+
+static int open_session(struct intake *in, struct err *e)
+{
+	struct repo *r = in->repo;
+
+	if (!r->keys->has_id || !r->keys->has_sign || r->config.may_write != 0)
+		return err_set(e, ERR_REFUSED,
+			       "this key, or this version of vmkeep, cannot "
+			       "write to the repository");
+	if (session_open(r, in->host, &in->session, e) < 0 ||
+	    index_open_sessions(r->index, e) < 0)
+		return -1;
+	in->ask = (struct index_ask){
+		.generation = in->session.generation,
+		.most = TIER_SIBLING,
+		.own = &in->session.id,
+	};
+	return 0;
+}
+
+static int start(struct intake *in, const struct intake_options *o,
+		 struct err *e)
+{
+	unsigned n = worker_count(o);
+
+	if (open_session(in, e) < 0 || make_packer(in, e) < 0 ||
+	    make_buffers(in, BUFFERS_PER_WORKER * n + BUFFERS_MORE, e) < 0)
+		return -1;
+	in->main = worker_new(in, e);
+	if (in->main == NULL)
+		return -1;
+	in->threads = mem_zalloc(n, sizeof(*in->threads));
+	while (in->thread_count < n)
+		if (start_worker(in, e) < 0)
+			return -1;
+	return 0;
+}
+
+static char *host_name(const struct intake_options *o)
+{
+	char name[256] = "";
+
+	if (o->host != NULL)
+		return mem_strdup(o->host);
+	if (gethostname(name, sizeof(name) - 1) != 0)
+		return mem_strdup("unknown");
+	return mem_strdup(name);
+}
+
+static void init_locks(struct intake *in)
+{
+	pthread_rwlockattr_t a;
+
+	/* publishing must not wait until there is no work left */
+	pthread_rwlockattr_init(&a);
+	pthread_rwlockattr_setkind_np(
+		&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&in->running, &a);
+	pthread_rwlockattr_destroy(&a);
+	pthread_mutex_init(&in->nodes_lock, NULL);
+	pthread_mutex_init(&in->beat_lock, NULL);
+	pthread_mutex_init(&in->main_lock, NULL);
+	pthread_mutex_init(&in->images_lock, NULL);
+	pthread_mutex_init(&in->fail_lock, NULL);
+}
+
+struct intake *intake_open(struct repo *r, const struct intake_options *o,
+			   struct err *e)
+{
+	AUTO(intake_close_at) struct intake *in = mem_zalloc(1, sizeof(*in));
+
+	in->repo = r;
+	in->host = host_name(o);
+	in->claims = claims_new();
+	in->claims_max = o->claims_max != 0 ? o->claims_max : CLAIMS_MAX;
+	in->nodes = mem_zalloc(1, sizeof(*in->nodes));
+	init_locks(in);
+	if (start(in, o, e) < 0)
+		return NULL;
+	return mem_take(&in);
+}
+
+/* A finished image goes; after a failure they stay, for workers may still be
+ * at them, until intake_close(). */
+static void forget_image(struct intake *in, struct intake_image *img)
+{
+	pthread_mutex_lock(&in->images_lock);
+	struct intake_image **at = &in->images;
+
+	while (*at != img)
+		at = &(*at)->next;
+	*at = img->next;
+	pthread_mutex_unlock(&in->images_lock);
+	image_free(img);
+}
+
+static void free_job(void *thing)
+{
+	struct extent_job *job = thing;
+
+	free(job->buffer);
+	free(job);
+}
+
+static void free_queue(struct queue *q, void (*free_thing)(void *))
+{
+	void *thing;
+
+	while (q != NULL && (thing = queue_drain(q)) != NULL)
+		free_thing(thing);
+	queue_free(q);
+}
+
+void intake_close(struct intake *in)
+{
+	if (in == NULL)
+		return;
+	if (in->work != NULL)
+		queue_stop(in->work);
+	if (in->packer != NULL)
+		packer_stop(in->packer);
+	for (unsigned i = 0; i < in->thread_count; i++)
+		pthread_join(in->threads[i], NULL);
+	free(in->threads);
+	worker_free(in->main);
+	packer_free(in->packer);
+	claims_free(in->claims);
+	while (in->images != NULL)
+		forget_image(in, in->images);
+	free_queue(in->work, free_job);
+	free_queue(in->free, free);
+	for (size_t i = 0; i < in->segment_count; i++)
+		free(in->segments[i]);
+	free(in->segments);
+	pthread_rwlock_destroy(&in->running);
+	pthread_mutex_destroy(&in->nodes_lock);
+	pthread_mutex_destroy(&in->beat_lock);
+	pthread_mutex_destroy(&in->main_lock);
+	pthread_mutex_destroy(&in->images_lock);
+	pthread_mutex_destroy(&in->fail_lock);
+	free(in->nodes);
+	free(in->host);
+	free(in);
+}
+
+void intake_close_at(struct intake **in)
+{
+	intake_close(*in);
+}
+
+/* ---- images ---------------------------------------------------------- */
+
+/* Too large for the tree is a failure of the whole. */
+static uint64_t check_size(struct intake *in, uint64_t size)
+{
+	struct err e = ERR_INIT;
+
+	if (size <= IMAGE_MAX_SIZE)
+		return size;
+	err_set(&e, ERR_REFUSED, "an image of %llu bytes is larger than 16 PiB",
+		(unsigned long long)size);
+	intake_fail(in, &e);
+	return 0;
+}
+
+struct intake_image *intake_image(struct intake *in, uint64_t size)
+{
+	struct intake_image *img = mem_zalloc(1, sizeof(*img));
+
+	size = check_size(in, size);
+	img->size = size;
+	img->extents = num_parts(size, EXTENT_SIZE);
+	img->block_count = (size_t)num_parts(img->extents, TREE_FANOUT);
+	img->blocks =
+		mem_zalloc(img->block_count, sizeof(struct extent_block *));
+	pthread_mutex_init(&img->lock, NULL);
+	pthread_cond_init(&img->change, NULL);
+	pthread_mutex_lock(&in->images_lock);
+	img->next = in->images;
+	in->images = img;
+	pthread_mutex_unlock(&in->images_lock);
+	return img;
+}
+
+uint8_t *intake_buffer(struct intake *in, struct err *e)
+{
+	void *b;
+
+	if (queue_pop(in->free, &b) == 1)
+		return b;
+	if (intake_alive(in, e) == 0)
+		err_set(e, ERR_STOPPED, "stopped");
+	return NULL;
+}
+
+void intake_unbuffer(struct intake *in, uint8_t *buffer)
+{
+	if (queue_push(in->free, buffer) < 0)
+		free(buffer);
+}
+
+void intake_grow(struct intake *in, struct intake_image *img, uint64_t size)
+{
+	size = check_size(in, size);
+	pthread_mutex_lock(&img->lock);
+	size = num_max(size, img->size); /* it never shrinks */
+	size_t old = img->block_count;
+
+	img->size = size;
+	img->extents = num_parts(size, EXTENT_SIZE);
+	img->block_count = (size_t)num_parts(img->extents, TREE_FANOUT);
+	img->blocks =
+		mem_grow(img->blocks, img->block_count, sizeof(*img->blocks));
+	for (size_t i = old; i < img->block_count; i++)
+		img->blocks[i] = NULL;
+	pthread_mutex_unlock(&img->lock);
+}
+
+static struct extent_job *job_new(struct intake_image *img, uint64_t number,
+				  uint8_t *buffer)
+{
+	struct extent_job *job = mem_alloc(sizeof(*job));
+
+	pthread_mutex_lock(&img->lock);
+	assert(number < img->extents);
+	*job = (struct extent_job){
+		.image = img,
+		.number = number,
+		.valid = num_min(EXTENT_SIZE, img->size - number * EXTENT_SIZE),
+		.buffer = buffer,
+	};
+	img->under_way++;
+	pthread_mutex_unlock(&img->lock);
+	return job;
+}
+
+int intake_put(struct intake *in, struct intake_image *img, uint64_t number,
+	       uint8_t *buffer, struct err *e)
+{
+	/* an image that failed may have no such extent */
+	if (intake_alive(in, e) < 0) {
+		intake_unbuffer(in, buffer);
+		return -1;
+	}
+	struct extent_job *job = job_new(img, number, buffer);
+
+	if (queue_push(in->work, job) == 0)
+		return 0;
+	image_done(img);
+	intake_unbuffer(in, buffer);
+	free(job);
+	if (intake_alive(in, e) == 0)
+		err_set(e, ERR_STOPPED, "stopped");
+	return -1;
+}
+
+/* After a failure jobs stay in the queue, and intake_close() frees them:
+ * nobody waits for them. */
+static int wait_for_extents(struct intake *in, struct intake_image *img,
+			    struct err *e)
+{
+	pthread_mutex_lock(&img->lock);
+	while (img->under_way > 0 && !atomic_load(&in->failed))
+		pthread_cond_wait(&img->change, &img->lock);
+	pthread_mutex_unlock(&img->lock);
+	return intake_alive(in, e);
+}
+
+int intake_finish(struct intake *in, struct intake_image *img,
+		  struct image_root *root, struct err *e)
+{
+	if (wait_for_extents(in, img, e) < 0)
+		return -1;
+	pthread_mutex_lock(&in->main_lock);
+	pthread_rwlock_rdlock(&in->running);
+	int built = image_root(in->main, img, root, e);
+
+	if (built < 0)
+		intake_fail(in, e);
+	pthread_rwlock_unlock(&in->running);
+	pthread_mutex_unlock(&in->main_lock);
+	forget_image(in, img);
+	return built < 0 ? intake_alive(in, e) : 0;
+}
+
+int intake_bytes(struct intake *in, const void *data, size_t size,
+		 struct image_root *root, struct err *e)
+{
+	struct intake_image *img = intake_image(in, size);
+	const uint8_t *p = data;
+
+	for (uint64_t i = 0; i < img->extents; i++) {
+		size_t n = num_min(EXTENT_SIZE, size - i * EXTENT_SIZE);
+		uint8_t *b = intake_buffer(in, e);
+
+		if (b == NULL)
+			return -1;
+		memcpy(b, p + i * EXTENT_SIZE, n);
+		memset(b + n, 0, EXTENT_SIZE - n);
+		if (intake_put(in, img, i, b, e) < 0)
+			return -1;
+	}
+	return intake_finish(in, img, root, e);
+}
+
+/* ---- commit ---------------------------------------------------------- */
+
+static void fill_set(struct intake *in, struct set *set)
+{
+	struct intake_stats st;
+
+	intake_stats(in, &st);
+	set->session = in->session.id;
+	set->generation = in->session.generation;
+	set->time_ns = clock_wall_ns();
+	set->host = mem_strdup(in->host);
+	set->program = mem_strdup("vmkeep " VMKEEP_VERSION);
+	set->segments = mem_zalloc(in->segment_count, sizeof(char *));
+	for (size_t i = 0; i < in->segment_count; i++)
+		set->segments[i] = mem_strdup(in->segments[i]);
+	set->segment_count = in->segment_count;
+	attrs_setf(&set->attrs, "bytes.pages", "%llu",
+		   (unsigned long long)st.pages);
+	attrs_setf(&set->attrs, "bytes.new", "%llu",
+		   (unsigned long long)st.new_bytes);
+	attrs_setf(&set->attrs, "bytes.stored", "%llu",
+		   (unsigned long long)st.stored_bytes);
+}
+
+int intake_commit(struct intake *in, struct set *set, struct err *e)
+{
+	pthread_mutex_lock(&in->main_lock);
+	pthread_rwlock_wrlock(&in->running);
+	int ok = intake_publish(in, in->main, e);
+
+	pthread_rwlock_unlock(&in->running);
+	pthread_mutex_unlock(&in->main_lock);
+	if (ok < 0)
+		return fail_with(in, e);
+	fill_set(in, set);
+	if (session_commit(in->repo, &in->session, set, e) < 0)
+		return fail_with(in, e);
+	return 0;
+}
+
+void intake_stats(struct intake *in, struct intake_stats *st)
+{
+	st->pages = atomic_load(&in->pages);
+	st->new_bytes = atomic_load(&in->new_bytes);
+	st->chunks = atomic_load(&in->chunks);
+	st->new_chunks = atomic_load(&in->new_chunks);
+	st->stored_bytes =
+		packer_stored(in->packer) + atomic_load(&in->index_stored);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMKEEP_REPO_INTAKE_INTERNAL_H
+#define VMKEEP_REPO_INTAKE_INTERNAL_H
+
+/* The parts of the way in, for intake*.c only. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/queue.h"
+#include "repo/claims.h"
+#include "repo/intake.h"
+#include "repo/internal.h"
+#include "repo/node.h"
+#include "repo/packer.h"
+#include "repo/press.h"
+#include "repo/session.h"
+
+/* New nodes gathered until they fill a blob. */
+struct node_batch {
+	uint8_t data[NODE_BLOB_RAW + NODE_MAX];
+	uint32_t size;
+	struct slot slots[BLOB_MAX_SLOTS];
+	uint8_t count;
+};
+
+/* Lock order: main_lock, running, nodes_lock, claims' and packer's own;
+ * images_lock before an image's. */
+struct intake {
+	struct repo *repo;
+	char *host;
+	struct session session;
+	struct index_ask ask; /* how this session looks ids up */
+
+	struct queue *free; /* extent buffers */
+	struct queue *work; /* struct extent_job, waiting */
+	struct queue *jobs; /* struct extent_job, free */
+	unsigned buffers;
+
+	pthread_t *threads;
+	unsigned thread_count;
+	struct packer *packer;
+	struct claims *claims;
+	size_t claims_max;
+
+	/* held for reading while an extent is worked on, for writing while
+	 * claims are published */
+	pthread_rwlock_t running;
+
+	pthread_mutex_t nodes_lock; /* nodes */
+	struct node_batch *nodes;
+
+	pthread_mutex_t beat_lock; /* session.beat_ns */
+
+	pthread_mutex_t main_lock; /* main */
+	struct worker *main;       /* for callers' threads */
+
+	pthread_mutex_t images_lock; /* images */
+	struct intake_image *images; /* not finished yet */
+
+	pthread_mutex_t fail_lock; /* error */
+	struct err error;
+	atomic_bool failed;
+
+	char **segments; /* published by this session */
+	size_t segment_count;
+
+	atomic_uint_fast64_t pages, new_bytes, chunks, new_chunks;
+	atomic_uint_fast64_t index_stored; /* segments, bytes */
+};
+
+/* 256 extents' ids; what was not put is a hole. */
+struct extent_block {
+	bool present[TREE_FANOUT];
+	struct hash id[TREE_FANOUT];
+};
+
+struct intake_image {
+	struct intake_image *next; /* in intake.images */
+	uint64_t size;
+	uint64_t extents;
+	pthread_mutex_t lock; /* all below */
+	pthread_cond_t change;
+	uint64_t under_way; /* put, and not worked on yet */
+	struct extent_block **blocks;
+	size_t block_count;
+};
+
+struct extent_job {
+	struct intake_image *image;
+	uint64_t number;
+	uint64_t valid; /* bytes that are part of the image */
+	uint8_t *buffer;
+};
+
+/* What a worker needs: no allocation per extent. */
+struct worker {
+	struct intake *in;
+	struct press *press;
+	struct hasher *hasher;
+	struct cutter cutter;
+	struct extent extent;
+	struct buf node;
+
+	/* new chunks being gathered into a blob */
+	const uint8_t *raw; /* in the extent, or gather */
+	uint32_t raw_size;
+	uint8_t *gather; /* BLOB_MAX_RAW */
+	struct slot slots[BLOB_MAX_SLOTS];
+	uint8_t slot_count;
+};
+
+/* ---- intake.c -------------------------------------------------------- */
+
+/* Remember the first error and stop every stage. */
+void intake_fail(struct intake *in, const struct err *e);
+
+/* -1 and the first error when something has failed. */
+int intake_alive(struct intake *in, struct err *e);
+
+/* ---- intake_publish.c ------------------------------------------------ */
+
+/* How many claims are kept before they are published as a segment: 12 to 24
+ * MiB of memory; one segment for 16 GiB of new data at 32 KiB. */
+#define CLAIMS_MAX (512u << 10)
+
+/* Make all that is claimed durable and publish it as a segment; w is the
+ * caller's worker, and `running` is held for writing. */
+int intake_publish(struct intake *in, struct worker *w, struct err *e);
+
+/* ---- intake_worker.c ------------------------------------------------- */
+
+struct worker *worker_new(struct intake *in, struct err *e);
+void worker_free(struct worker *w);
+
+/* Work on one extent and tell its image. */
+int worker_extent(struct worker *w, const struct extent_job *job,
+		  struct err *e);
+
+/* Store an encoded node unless it is known; *id is its id. */
+int worker_node(struct worker *w, const struct buf *node, struct hash *id,
+		struct err *e);
+
+/* Store the nodes that are gathered. */
+int worker_flush_nodes(struct worker *w, struct err *e);
+
+/* ---- intake_tree.c --------------------------------------------------- */
+
+void image_set(struct intake_image *img, uint64_t number,
+	       const struct hash *id);
+int image_root(struct worker *w, struct intake_image *img,
+	       struct image_root *root, struct err *e);
+void image_free(struct intake_image *img);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "repo/intake_internal.h"
+
+DEFINE_AUTO(worker_free, struct worker *);
+
+struct worker *worker_new(struct intake *in, struct err *e)
+{
+	AUTO(worker_free_at) struct worker *w = mem_zalloc(1, sizeof(*w));
+	const struct keyring *k = in->repo->keys;
+
+	w->in = in;
+	w->hasher = hasher_new(k->id_key, k->cut_key, e);
+	if (w->hasher == NULL)
+		return NULL;
+	w->press = press_new(in->packer, in->claims, in->repo->zip_level, e);
+	if (w->press == NULL)
+		return NULL;
+	w->gather = mem_alloc(BLOB_MAX_RAW);
+	return mem_take(&w);
+}
+
+void worker_free(struct worker *w)
+{
+	if (w == NULL)
+		return;
+	press_free(w->press);
+	hasher_free(w->hasher);
+	buf_fini(&w->node);
+	free(w->gather);
+	free(w);
+}
+
+/* ---- known? ---------------------------------------------------------- */
+
+enum known {
+	KNOWN_NOT,      /* claimed: ours to store */
+	KNOWN_CLAIMED,  /* in this session */
+	KNOWN_INDEX,    /* in the generation's index: all below it is, too */
+	KNOWN_BORROWED, /* in a sibling's segment: named in ours now */
+};
+
+/* Only look; KNOWN_NOT claims nothing. */
+static enum known look_up(struct intake *in, const struct hash *id)
+{
+	struct err ignored = ERR_INIT;
+	enum index_tier tier;
+	struct place place;
+
+	if (claims_has(in->claims, id))
+		return KNOWN_CLAIMED;
+	if (index_find(in->repo->index, &in->ask, id, &place, &tier,
+		       &ignored) != 1)
+		return KNOWN_NOT;
+	if (tier == TIER_INDEX)
+		return KNOWN_INDEX;
+	claims_borrow(in->claims, id, packer_borrow(in->packer, &place),
+		      place.blob, place.slot);
+	return KNOWN_BORROWED;
+}
+
+static enum known claim(struct intake *in, const struct hash *id)
+{
+	enum known k = look_up(in, id);
+
+	if (k == KNOWN_NOT && !claims_take(in->claims, id))
+		return KNOWN_CLAIMED; /* another worker was faster */
+	return k;
+}
+
+/* ---- new chunks into blobs ------------------------------------------- */
+
+static int flush_chunks(struct worker *w, struct err *e)
+{
+	const struct blob_raw raw = {
+		.class = BLOB_DATA,
+		.data = w->raw,
+		.size = w->raw_size,
+		.slots = w->slots,
+		.slot_count = w->slot_count,
+	};
+
+	if (w->slot_count == 0)
+		return 0;
+	w->raw_size = 0;
+	w->slot_count = 0;
+	return press_store(w->press, &raw, e);
+}
+
+/* Neighbours are taken where they lie; a gap makes us copy. */
+static void append_raw(struct worker *w, const uint8_t *data, uint32_t size)
+{
+	if (w->raw_size == 0) {
+		w->raw = data;
+	} else if (w->raw + w->raw_size != data) {
+		if (w->raw != w->gather) {
+			memcpy(w->gather, w->raw, w->raw_size);
+			w->raw = w->gather;
+		}
+		memcpy(w->gather + w->raw_size, data, size);
+	}
+	w->raw_size += size;
+}
+
+static int add_chunk(struct worker *w, const struct run *run,
+		     const uint8_t *data, struct err *e)
+{
+	uint32_t size = run->pages * PAGE_SIZE_BYTES;
+
+	if ((w->raw_size + size > BLOB_MAX_RAW ||
+	     w->slot_count == BLOB_MAX_SLOTS) &&
+	    flush_chunks(w, e) < 0)
+		return -1;
+	append_raw(w, data, size);
+	w->slots[w->slot_count++] = (struct slot){ size, run->id };
+	atomic_fetch_add(&w->in->new_bytes, size);
+	atomic_fetch_add(&w->in->new_chunks, 1);
+	return 0;
+}
+
+static int store_chunks(struct worker *w, const uint8_t *buffer, struct err *e)
+{
+	const struct extent *x = &w->extent;
+	size_t page = 0;
+
+	for (size_t i = 0; i < x->count; page += x->runs[i++].pages) {
+		const struct run *run = &x->runs[i];
+
+		if (run->hole)
+			continue;
+		atomic_fetch_add(&w->in->chunks, 1);
+		if (claim(w->in, &run->id) == KNOWN_NOT &&
+		    add_chunk(w, run, buffer + page * PAGE_SIZE_BYTES, e) < 0)
+			return -1;
+	}
+	return flush_chunks(w, e);
+}
+
+/* ---- nodes ----------------------------------------------------------- */
+
+static int store_batch(struct worker *w, const struct node_batch *b,
+		       struct err *e)
+{
+	const struct blob_raw raw = {
+		.class = BLOB_NODE,
+		.data = b->data,
+		.size = b->size,
+		.slots = b->slots,
+		.slot_count = b->count,
+	};
+
+	return b->count > 0 ? press_store(w->press, &raw, e) : 0;
+}
+
+/* Under nodes_lock: a batch is stored by whoever fills it; the others wait,
+ * which is rare: one blob of nodes stands for hundreds of extents. */
+static int flush_nodes_locked(struct worker *w, struct err *e)
+{
+	struct node_batch *b = w->in->nodes;
+	int stored = store_batch(w, b, e);
+
+	b->size = 0;
+	b->count = 0;
+	return stored;
+}
+
+int worker_flush_nodes(struct worker *w, struct err *e)
+{
+	pthread_mutex_lock(&w->in->nodes_lock);
+	int stored = flush_nodes_locked(w, e);
+
+	pthread_mutex_unlock(&w->in->nodes_lock);
+	return stored;
+}
+
+static int add_node(struct worker *w, const struct buf *node,
+		    const struct hash *id, struct err *e)
+{
+	struct intake *in = w->in;
+	int ok = 0;
+
+	pthread_mutex_lock(&in->nodes_lock);
+	struct node_batch *b = in->nodes;
+
+	memcpy(b->data + b->size, node->p, node->len);
+	b->slots[b->count++] = (struct slot){ (uint32_t)node->len, *id };
+	b->size += (uint32_t)node->len;
+	if (b->size >= NODE_BLOB_RAW || b->count == BLOB_MAX_SLOTS)
+		ok = flush_nodes_locked(w, e);
+	pthread_mutex_unlock(&in->nodes_lock);
+	return ok;
+}
+
+int worker_node(struct worker *w, const struct buf *node, struct hash *id,
+		struct err *e)
+{
+	cut_node_id(w->hasher, node->p, node->len, id);
+	return claim(w->in, id) == KNOWN_NOT ? add_node(w, node, id, e) : 0;
+}
+
+/* ---- an extent ------------------------------------------------------- */
+
+/*
+ * An extent whose node is in the index, or in this session, needs no more: a
+ * known node keeps its chunks.  One that is only in a sibling's segment is
+ * gone through chunk by chunk, for our segment has to name all it leans on.
+ */
+static int store_extent(struct worker *w, const uint8_t *buffer,
+			struct hash *id, struct err *e)
+{
+	buf_clear(&w->node);
+	extent_encode(&w->extent, &w->node);
+	cut_node_id(w->hasher, w->node.p, w->node.len, id);
+	enum known k = look_up(w->in, id);
+
+	if (k == KNOWN_CLAIMED || k == KNOWN_INDEX)
+		return 0;
+	if (store_chunks(w, buffer, e) < 0)
+		return -1;
+	return k == KNOWN_NOT ? worker_node(w, &w->node, id, e) : 0;
+}
+
+int worker_extent(struct worker *w, const struct extent_job *job, struct err *e)
+{
+	struct hash id;
+
+	/* what lies past the image's end is not part of it */
+	memset(job->buffer + job->valid, 0, EXTENT_SIZE - job->valid);
+	size_t pages = cut_extent(&w->cutter, w->hasher, &w->in->repo->cut,
+				  job->buffer, &w->extent);
+
+	atomic_fetch_add(&w->in->pages, pages * PAGE_SIZE_BYTES);
+	if (pages == 0)
+		return 0;
+	if (store_extent(w, job->buffer, &id, e) < 0)
+		return -1;
+	image_set(job->image, job->number, &id);
+	return 0;
+}

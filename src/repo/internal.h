@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMKEEP_REPO_INTERNAL_H
+#define VMKEEP_REPO_INTERNAL_H
+
+/* An open repository, for the files of repo/ only. */
+
+#include "repo/cut.h"
+#include "repo/footers.h"
+#include "repo/index.h"
+#include "repo/keyring.h"
+#include "repo/repo.h"
+
+struct repo_config {
+	struct id repo;
+	uint64_t created;        /* seconds since 1970 */
+	uint32_t chunk_avg;      /* bytes */
+	uint32_t data_pack_size; /* bytes at which a pack is closed */
+	uint32_t node_pack_size;
+	uint64_t may_read, may_write, may_collect; /* feature flags */
+};
+
+struct data_keys;
+
+struct repo {
+	struct store *store;
+	struct repo_config config;
+	struct cut_sizes cut;
+	struct keyring *keys;
+	struct footers *footers;
+	struct index *index;
+	struct data_keys *ring;
+	char *cache_dir; /* of this repository, or NULL */
+	int zip_level;
+};
+
+/* ---- config.c -------------------------------------------------------- */
+
+/* The object "config": plain bytes, a sum against damage, and a MAC under
+ * K_meta that is checked as soon as the keys are there. */
+int config_put(struct store *s, const struct keyring *k,
+	       const struct repo_config *c, struct err *e);
+int config_decode(const struct buf *raw, struct repo_config *c, struct err *e);
+int config_load(struct store *s, struct repo_config *c, struct buf *raw,
+		struct err *e);
+int config_check(const struct buf *raw, const struct keyring *k, struct err *e);
+
+/* ---- ring.c ---------------------------------------------------------- */
+
+/* Data keys that were opened, kept in secret memory.  Thread-safe. */
+struct data_keys *data_keys_new(void);
+void data_keys_free(struct data_keys *d);
+
+/* The data key of this id, opened with the recipient's secret.  *key stays
+ * valid until data_keys_free(). */
+int data_key_get(struct repo *r, const struct id *id, const uint8_t **key,
+		 struct err *e);
+
+/* A fresh data key, sealed to the recipients and stored as ring/<id>. */
+int data_key_new(struct repo *r, struct id *id, const uint8_t **key,
+		 struct err *e);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMKEEP_REPO_KEYRING_H
+#define VMKEEP_REPO_KEYRING_H
+
+/*
+ * The keys that one role holds, as a bundle; the bundle in a passphrase slot
+ * or a key file; certificates that say whose signature may stand where.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "codec/keys.h"
+#include "repo/format.h"
+#include "repo/repo.h"
+#include "store/store.h"
+
+enum role {
+	ROLE_OWNER = 1,      /* all */
+	ROLE_WRITER = 2,     /* backs up; cannot read contents */
+	ROLE_MAINTAINER = 3, /* forgets and collects; cannot read contents */
+	ROLE_RESTORER = 4,   /* reads all; deletes nothing */
+};
+
+/* A signer's public key, signed by the repository's authority. */
+#define CERT_SIZE (ID_SIZE + SIGN_PUBLIC + 1 + SIGN_SIZE)
+struct cert {
+	struct id signer;
+	uint8_t key[SIGN_PUBLIC];
+	uint8_t role;
+	uint8_t sig[SIGN_SIZE]; /* of the three above, by the authority */
+};
+
+/*
+ * The bundle; lives in secret memory.  What a role does not hold is zero and
+ * its `has` is false.  FORMAT.md lists which role holds what.
+ */
+struct keyring {
+	struct id repo;
+	uint8_t role;
+	bool has_id, has_meta, has_secret, has_authority, has_sign;
+	uint8_t id_key[32];             /* K_id */
+	uint8_t cut_key[32];            /* K_cut */
+	uint8_t meta_key[32];           /* K_meta */
+	uint8_t box_public[BOX_PUBLIC]; /* the recipient of data keys */
+	uint8_t box_secret[BOX_SECRET];
+	uint8_t authority_public[SIGN_PUBLIC];
+	uint8_t authority_seed[SIGN_SEED];
+	uint8_t sign_seed[SIGN_SEED];
+	struct cert cert; /* of sign_seed's public key */
+};
+
+void keyring_free(struct keyring *k);
+void keyring_free_at(struct keyring **k);
+
+/* Fresh keys for a new repository, role owner. */
+struct keyring *keyring_new(const struct id *repo, struct err *e);
+
+/* Store the bundle in a slot under a passphrase: keys/<slot>. */
+int keyring_put_slot(struct store *s, const struct keyring *k,
+		     const char *passphrase, struct err *e);
+
+/* Write a key file, mode 0600; ERR_EXISTS when there is a file. */
+int keyring_put_file(const char *path, const struct keyring *k, struct err *e);
+
+/* The text of a key file, which is changed; false when it is none. */
+bool keyring_decode_text(char *text, struct keyring *k);
+
+/* Try every slot, or the key file.  ERR_REFUSED when nothing opens. */
+struct keyring *keyring_open(struct store *s, const struct id *repo,
+			     const struct repo_unlock *unlock, struct err *e);
+
+/* ---- signatures ----------------------------------------------------- */
+
+/* What a signature may be for; owners may sign all. */
+enum sign_use {
+	SIGN_WRITE, /* sessions, segments, commits: writers */
+	SIGN_KEEP,  /* tombs and generations: maintainers */
+};
+
+#define SIGNED_EXTRA (CERT_SIZE + SIGN_SIZE)
+
+/* Append certificate and signature over name and all that is in b. */
+int keyring_sign(const struct keyring *k, const char *name, struct buf *b,
+		 struct err *e);
+
+/* Check what keyring_sign() appended; *size becomes the size without it. */
+int keyring_check(const struct keyring *k, const char *name, enum sign_use use,
+		  const uint8_t *data, size_t *size, struct err *e);
+
+#endif

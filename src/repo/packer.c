@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "repo/packer.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/queue.h"
+#include "codec/keys.h"
+
+struct open_pack {
+	struct pack_header header;
+	uint32_t number; /* in the session's table */
+	uint8_t *data;   /* header and body */
+	uint32_t len;
+	uint32_t room;
+	struct footer footer;
+	unsigned pending; /* reservations not yet done */
+	bool closed;      /* nothing more goes in */
+};
+
+enum { CLASS_DATA, CLASS_NODE, CLASSES };
+
+struct packer {
+	struct packer_parts parts;
+	pthread_mutex_t lock; /* all below but the queue */
+	pthread_cond_t change;
+	struct open_pack *current[CLASSES];
+	unsigned open; /* packs that have a buffer */
+	bool stopped;
+	struct segment_pack_new *table;
+	size_t table_count, table_room;
+	uint32_t *by_id; /* hash of the table: number + 1 */
+	size_t by_id_room;
+	struct queue *full;
+	pthread_t thread;
+	atomic_uint_fast64_t stored;
+};
+
+static int slot_of(enum blob_class class)
+{
+	return class == BLOB_DATA ? CLASS_DATA : CLASS_NODE;
+}
+
+static void pack_free(struct open_pack *o)
+{
+	if (o == NULL)
+		return;
+	footer_fini(&o->footer);
+	free(o->data);
+	free(o);
+}
+
+/* ---- the session's table of packs ------------------------------------ */
+
+static size_t table_start(const struct packer *p, const struct id *id)
+{
+	uint64_t v;
+
+	memcpy(&v, id->b, sizeof(v));
+	return (size_t)v & (p->by_id_room - 1);
+}
+
+/* Where the number of this pack is kept, or belongs. */
+static uint32_t *table_spot(struct packer *p, const struct id *id)
+{
+	size_t i = table_start(p, id);
+
+	while (p->by_id[i] != 0 &&
+	       memcmp(p->table[p->by_id[i] - 1].id.b, id->b, ID_SIZE) != 0)
+		i = (i + 1) & (p->by_id_room - 1);
+	return &p->by_id[i];
+}
+
+static void table_grow(struct packer *p)
+{
+	p->table_room = p->table_room > 0 ? 2 * p->table_room : 64;
+	p->table = mem_grow(p->table, p->table_room, sizeof(*p->table));
+	free(p->by_id);
+	p->by_id_room = 2 * p->table_room;
+	p->by_id = mem_zalloc(p->by_id_room, sizeof(*p->by_id));
+	for (size_t i = 0; i < p->table_count; i++)
+		*table_spot(p, &p->table[i].id) = (uint32_t)i + 1;
+}
+
+/* Under the lock: the number of a pack, new or old. */
+static uint32_t table_add(struct packer *p, const struct id *id,
+			  enum blob_class class)
+{
+	if (p->table_count == p->table_room)
+		table_grow(p);
+	uint32_t *spot = table_spot(p, id);
+
+	if (*spot == 0) {
+		p->table[p->table_count] =
+			(struct segment_pack_new){ *id, class };
+		*spot = (uint32_t)++p->table_count;
+	}
+	return *spot - 1;
+}
+
+uint32_t packer_borrow(struct packer *p, const struct place *place)
+{
+	pthread_mutex_lock(&p->lock);
+	uint32_t n = table_add(p, &place->pack, place->class);
+
+	pthread_mutex_unlock(&p->lock);
+	return n;
+}
+
+const struct segment_pack_new *packer_table(struct packer *p, size_t *count)
+{
+	*count = p->table_count;
+	return p->table;
+}
+
+/* ---- storing --------------------------------------------------------- */
+
+static void sum_of(const struct iovec *iov, size_t n, struct hash *sum)
+{
+	struct sha256 *s = sha256_new();
+
+	for (size_t i = 0; i < n; i++)
+		sha256_add(s, iov[i].iov_base, iov[i].iov_len);
+	sha256_end(s, sum);
+	sha256_free(s);
+}
+
+static int pack_store(struct packer *p, struct open_pack *o, struct err *e)
+{
+	AUTO(buf_fini) struct buf footer = BUF_INIT;
+	AUTO(buf_fini) struct buf tail = BUF_INIT;
+	struct pack_trailer t = { .footer_offset = o->len };
+	char name[PACK_NAME];
+
+	if (footer_seal(&o->header, p->parts.repo->keys->meta_key, &o->footer,
+			&footer, e) < 0)
+		return -1;
+	struct iovec iov[3] = {
+		{ .iov_base = o->data, .iov_len = o->len },
+		{ .iov_base = footer.p, .iov_len = footer.len },
+	};
+
+	t.footer_size = (uint32_t)footer.len;
+	sum_of(iov, 2, &t.sum);
+	pack_trailer_encode(&t, &tail);
+	iov[2] = (struct iovec){ .iov_base = tail.p, .iov_len = tail.len };
+	pack_name(o->header.class, &o->header.pack, name);
+	if (store_put_new(p->parts.repo->store, name, iov, 3, e) < 0)
+		return err_ctx(e, "cannot store pack '%s'", name);
+	atomic_fetch_add(&p->stored, o->len + footer.len + tail.len);
+	return 0;
+}
+
+static void *packer_thread(void *arg)
+{
+	struct packer *p = arg;
+	void *thing;
+
+	while (queue_pop(p->full, &thing) == 1) {
+		struct err e = ERR_INIT;
+		int stored = pack_store(p, thing, &e);
+
+		pack_free(thing);
+		if (stored < 0)
+			p->parts.failed(p->parts.ctx, &e);
+		pthread_mutex_lock(&p->lock);
+		p->open--;
+		p->stopped |= stored < 0;
+		pthread_cond_broadcast(&p->change);
+		pthread_mutex_unlock(&p->lock);
+	}
+	return NULL;
+}
+
+/* ---- filling --------------------------------------------------------- */
+
+/* Under the lock.  The queue has room for every pack that may be open. */
+static void close_pack(struct packer *p, int class)
+{
+	struct open_pack *o = p->current[class];
+
+	if (o == NULL)
+		return;
+	p->current[class] = NULL;
+	o->closed = true;
+	if (o->pending == 0 && queue_push(p->full, o) < 0) {
+		pack_free(o);
+		p->open--;
+	}
+}
+
+static struct open_pack *pack_new(struct packer *p, enum blob_class class,
+				  struct err *e)
+{
+	const struct repo_config *c = &p->parts.repo->config;
+	struct open_pack *o = mem_zalloc(1, sizeof(*o));
+	AUTO(buf_fini) struct buf head = BUF_INIT;
+
+	o->room = class == BLOB_DATA ? c->data_pack_size : c->node_pack_size;
+	o->data = mem_try_pages(o->room);
+	if (o->data == NULL) {
+		free(o);
+		err_set(e, ERR_FAILED, "no memory for a pack");
+		return NULL;
+	}
+	o->header.class = class;
+	keys_random(o->header.pack.b, ID_SIZE);
+	keys_random(o->header.salt, SALT_SIZE);
+	if (class == BLOB_DATA)
+		o->header.key = p->parts.key;
+	o->header.session = p->parts.session;
+	pack_header_encode(&o->header, &head);
+	memcpy(o->data, head.p, head.len);
+	o->len = (uint32_t)head.len;
+	o->number = table_add(p, &o->header.pack, class);
+	return o;
+}
+
+/* Under the lock: the pack that takes the blob, or NULL. */
+static struct open_pack *pack_for(struct packer *p, enum blob_class class,
+				  const struct blob *b, struct err *e)
+{
+	int k = slot_of(class);
+
+	for (;;) {
+		struct open_pack *o = p->current[k];
+
+		if (p->stopped) {
+			err_set(e, ERR_STOPPED, "stopped");
+			return NULL;
+		}
+		if (o != NULL && o->room - o->len >= b->stored &&
+		    o->footer.blob_count < PACK_MAX_BLOBS)
+			return o;
+		close_pack(p, k);
+		if (p->open < PACKER_MAX_OPEN + 1) {
+			p->current[k] = pack_new(p, class, e);
+			if (p->current[k] == NULL)
+				return NULL;
+			p->open++;
+		} else {
+			pthread_cond_wait(&p->change, &p->lock);
+		}
+	}
+}
+
+int packer_reserve(struct packer *p, enum blob_class class,
+		   const struct blob *b, const struct slot *slots,
+		   struct reservation *r, struct err *e)
+{
+	struct blob placed = *b;
+
+	pthread_mutex_lock(&p->lock);
+	struct open_pack *o = pack_for(p, class, b, e);
+
+	if (o != NULL) {
+		placed.offset = o->len;
+		*r = (struct reservation){
+			.pack = o,
+			.at = o->data + o->len,
+			.number = footer_add(&o->footer, &placed, slots),
+			.pack_number = o->number,
+		};
+		o->len += b->stored;
+		o->pending++;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return o != NULL ? 0 : -1;
+}
+
+void packer_done(struct packer *p, const struct reservation *r)
+{
+	struct open_pack *o = r->pack;
+
+	pthread_mutex_lock(&p->lock);
+	assert(o->pending > 0);
+	o->pending--;
+	if (o->pending == 0 && o->closed && queue_push(p->full, o) < 0) {
+		pack_free(o);
+		p->open--;
+	}
+	pthread_cond_broadcast(&p->change);
+	pthread_mutex_unlock(&p->lock);
+}
+
+struct sealer *packer_sealer(struct packer *p, const struct reservation *r,
+			     struct err *e)
+{
+	const struct pack_header *h = &r->pack->header;
+
+	return pack_sealer(h->class == BLOB_DATA
+				   ? p->parts.data_key
+				   : p->parts.repo->keys->meta_key,
+			   &h->pack, h->salt, e);
+}
+
+int packer_drain(struct packer *p, struct err *e)
+{
+	pthread_mutex_lock(&p->lock);
+	for (int k = 0; k < CLASSES; k++)
+		close_pack(p, k);
+	while (p->open > 0 && !p->stopped)
+		pthread_cond_wait(&p->change, &p->lock);
+	bool stopped = p->stopped;
+
+	pthread_mutex_unlock(&p->lock);
+	return stopped ? err_set(e, ERR_STOPPED, "stopped") : 0;
+}
+
+void packer_stop(struct packer *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->stopped = true;
+	pthread_cond_broadcast(&p->change);
+	pthread_mutex_unlock(&p->lock);
+	queue_stop(p->full);
+}
+
+/* ---- life ------------------------------------------------------------ */
+
+struct packer *packer_new(const struct packer_parts *parts, struct err *e)
+{
+	struct packer *p = mem_zalloc(1, sizeof(*p));
+
+	p->parts = *parts;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->change, NULL);
+	p->full = queue_new(PACKER_MAX_OPEN + CLASSES);
+	int sys = pthread_create(&p->thread, NULL, packer_thread, p);
+
+	if (sys == 0)
+		return p;
+	err_sysno(e, sys, "cannot start a thread");
+	queue_free(p->full);
+	free(p);
+	return NULL;
+}
+
+void packer_free(struct packer *p)
+{
+	struct open_pack *o;
+
+	if (p == NULL)
+		return;
+	packer_stop(p);
+	pthread_join(p->thread, NULL);
+	while ((o = queue_drain(p->full)) != NULL)
+		pack_free(o);
+	for (int k = 0; k < CLASSES; k++)
+		pack_free(p->current[k]);
+	queue_free(p->full);
+	pthread_cond_destroy(&p->change);
+	pthread_mutex_destroy(&p->lock);
+	free(p->table);
+	free(p->by_id);
+	free(p);
+}
+
+uint64_t packer_stored(struct packer *p)
+{
+	return atomic_load(&p->stored);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMKEEP_REPO_PACKER_H
+#define VMKEEP_REPO_PACKER_H
+
+/*
+ * Packs being filled.  A worker reserves room in the current pack of a class,
+ * seals straight into it while others do the same beside it, and says when it
+ * is done; a full pack, once all are done, is closed by a footer and stored by
+ * a thread of the packer's.
+ */
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "repo/internal.h"
+#include "repo/pack.h"
+
+struct packer;
+struct open_pack;
+
+/* Data packs that may be open (filled or being stored) at once; this bounds
+ * the memory. */
+#define PACKER_MAX_OPEN 3
+
+/* data_key stays the caller's.  failed() is called, from any thread, with the
+ * first error; the packer is then useless. */
+struct packer_parts {
+	struct repo *repo;
+	struct id session;
+	struct id key; /* data key's id */
+	const uint8_t *data_key;
+	void (*failed)(void *ctx, const struct err *e);
+	void *ctx;
+};
+
+struct packer *packer_new(const struct packer_parts *parts, struct err *e);
+
+/* Stops without storing what is open. */
+void packer_free(struct packer *p);
+
+/* A place in a pack. */
+struct reservation {
+	struct open_pack *pack;
+	uint8_t *at;          /* b->stored bytes to be filled */
+	uint32_t number;      /* blob number, the nonce */
+	uint32_t pack_number; /* in the session's table */
+};
+
+/*
+ * Room for a blob of exactly b->stored bytes.  Waits while too many packs are
+ * open.  After success packer_done() must be called, whatever happens.
+ */
+int packer_reserve(struct packer *p, enum blob_class class,
+		   const struct blob *b, const struct slot *slots,
+		   struct reservation *r, struct err *e);
+void packer_done(struct packer *p, const struct reservation *r);
+
+/* A sealer for a pack's blobs, for one thread. */
+struct sealer *packer_sealer(struct packer *p, const struct reservation *r,
+			     struct err *e);
+
+/* Close what is open and wait until all is stored.  No reservation may be
+ * under way. */
+int packer_drain(struct packer *p, struct err *e);
+
+/* Stop: wakes everybody who waits, with ERR_STOPPED. */
+void packer_stop(struct packer *p);
+
+/* The session's table of packs: its own, and those it borrows from. */
+uint32_t packer_borrow(struct packer *p, const struct place *place);
+const struct segment_pack_new *packer_table(struct packer *p, size_t *count);
+
+/* Bytes stored so far. */
+uint64_t packer_stored(struct packer *p);
+
+#endif

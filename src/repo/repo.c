@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "repo/repo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "repo/generation.h"
+#include "repo/internal.h"
+
+/*
+ * Two data packs being filled or written at 32 MiB each keep the whole
+ * program below 200 MiB; a larger pack saves requests, but they are few
+ * already: 32 thousand a TiB.
+ */
+#define DATA_PACK_SIZE (32u << 20)
+#define NODE_PACK_SIZE (8u << 20)
+#define CHUNK_AVG      (32u << 10)
+#define ZIP_LEVEL      3
+#define FOOTERS_MAX    (24u << 20)
+
+static int create_all(struct store *store, const struct repo_create *create,
+		      const struct repo_config *config, struct keyring *keys,
+		      struct err *e)
+{
+	const struct generation first = { .number = 0 };
+	const struct repo_unlock *u = &create->unlock;
+
+	if (u->key_file != NULL && keyring_put_file(u->key_file, keys, e) < 0)
+		return -1;
+	if (u->passphrase != NULL &&
+	    keyring_put_slot(store, keys, u->passphrase, e) < 0)
+		return -1;
+	if (generation_put(store, keys, &first, e) < 0)
+		return -1;
+	/* last: a repository is one when it has a config */
+	return config_put(store, keys, config, e);
+}
+
+int repo_create(struct store *store, const struct repo_create *create,
+		struct err *e)
+{
+	struct repo_config config = {
+		.created = (uint64_t)(clock_wall_ns() / 1000000000),
+		.chunk_avg =
+			create->chunk_avg != 0 ? create->chunk_avg : CHUNK_AVG,
+		.data_pack_size = DATA_PACK_SIZE,
+		.node_pack_size = NODE_PACK_SIZE,
+	};
+	struct cut_sizes cut;
+
+	if (keys_init(e) < 0)
+		return -1;
+	if (!cut_sizes_from_avg(config.chunk_avg, &cut))
+		return err_set(e, ERR_USAGE,
+			       "chunks cannot average %u bytes: 16, 32 or 64 "
+			       "KiB",
+			       config.chunk_avg);
+	keys_random(config.repo.b, ID_SIZE);
+	AUTO(keyring_free_at)
+	struct keyring *keys = keyring_new(&config.repo, e);
+
+	return keys != NULL ? create_all(store, create, &config, keys, e) : -1;
+}
+
+void repo_close(struct repo *r)
+{
+	if (r == NULL)
+		return;
+	index_free(r->index);
+	footers_free(r->footers);
+	data_keys_free(r->ring);
+	keyring_free(r->keys);
+	store_close(r->store);
+	free(r->cache_dir);
+	free(r);
+}
+
+void repo_close_at(struct repo **r)
+{
+	repo_close(*r);
+}
+
+const struct id *repo_id(const struct repo *r)
+{
+	return &r->config.repo;
+}
+
+/* The cache is a help: where it cannot be had we do without. */
+static void open_cache(struct repo *r, const char *dir)
+{
+	struct err ignored = ERR_INIT;
+	char hex[ID_TEXT];
+
+	if (dir == NULL)
+		return;
+	hex_encode(r->config.repo.b, ID_SIZE, hex);
+	autofree char *own = path_join(dir, hex);
+	autofree char *idx = path_join(own, "idx");
+
+	if (dir_make(idx, 0700, &ignored) == 0)
+		r->cache_dir = mem_take(&own);
+}
+
+static int open_parts(struct repo *r, const struct repo_open *open,
+		      struct err *e)
+{
+	AUTO(buf_fini) struct buf raw = BUF_INIT;
+
+	if (config_load(r->store, &r->config, &raw, e) < 0)
+		return -1;
+	r->keys = keyring_open(r->store, &r->config.repo, &open->unlock, e);
+	if (r->keys == NULL || config_check(&raw, r->keys, e) < 0)
+		return -1;
+	if (!cut_sizes_from_avg(r->config.chunk_avg, &r->cut))
+		return err_set(e, ERR_INTEGRITY, "impossible chunk size");
+	open_cache(r, open->cache_dir);
+	r->zip_level = open->zip_level != 0 ? open->zip_level : ZIP_LEVEL;
+	r->ring = data_keys_new();
+	r->footers = footers_new(r->store, r->keys->meta_key, FOOTERS_MAX);
+	r->index = index_new(&(struct index_parts){
+		.store = r->store,
+		.keys = r->keys,
+		.footers = r->footers,
+		.cache_dir = r->cache_dir,
+	});
+	return 0;
+}
+
+struct repo *repo_open(struct store *store, const struct repo_open *open,
+		       struct err *e)
+{
+	AUTO(repo_close_at) struct repo *r = mem_zalloc(1, sizeof(*r));
+
+	r->store = store;
+	if (keys_init(e) < 0 || open_parts(r, open, e) < 0)
+		return NULL;
+	return mem_take(&r);
+}
+
+static int see_slot(void *ctx, const char *name, const struct store_stat *st,
+		    struct err *e)
+{
+	(void)name;
+	(void)st;
+	(void)e;
+	*(bool *)ctx = true;
+	return 0;
+}
+
+int repo_probe(struct store *store, bool *has_passphrase, struct err *e)
+{
+	AUTO(buf_fini) struct buf raw = BUF_INIT;
+	struct repo_config config;
+	bool any = false;
+
+	if (config_load(store, &config, &raw, e) < 0 ||
+	    store_list(store, "keys/", see_slot, &any, e) < 0)
+		return -1;
+	*has_passphrase = any;
+	return 0;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
+#include "report/json_parts.h"
+
+static void put_images(json_t *object, const struct result_point *p)
+{
+	json_t *images = json_put_array(object, "images");
+
+	for (size_t i = 0; i < p->image_count; i++) {
+		const struct result_point_image *m = &p->images[i];
+		json_t *image = json_add_object(images);
+
+		json_put_text(image, "kind", m->kind);
+		json_put_text(image, "name", m->name);
+		json_put_number(image, "size", m->size);
+		json_put_text(image, "format", m->format);
+		json_put_text(image, "source", m->source);
+	}
+}
+
+static void put_attributes(json_t *object, const struct result_strings *s)
+{
+	json_t *attributes = json_object();
+
+	for (size_t i = 0; i + 1 < s->count; i += 2)
+		json_put_text(attributes, s->items[i], s->items[i + 1]);
+	json_object_set_new(object, "attributes", attributes);
+}
+
+void json_put_point(json_t *object, const struct result_point *p)
+{
+	json_put_text(object, "id", p->id);
+	json_put_text(object, "set", p->set);
+	json_put_text(object, "name", p->name);
+	json_put_time(object, "time", p->time_ns);
+	json_put_text(object, "level", p->level);
+	json_put_text(object, "method", p->method);
+	json_put_number(object, "size", p->size);
+	if (p->has_pause)
+		json_put_number(object, "pause_ms", p->pause_ms);
+	else
+		json_put_text(object, "pause_ms", NULL);
+	json_put_text(object, "host", p->host);
+	json_put_text(object, "program", p->program);
+	put_images(object, p);
+	json_put_strings(object, "notes", &p->notes);
+	if (p->attrs.count > 0)
+		put_attributes(object, &p->attrs);
+}
+
+void json_points(FILE *out, const struct result_points *r,
+		 const struct json_end *end)
+{
+	json_t *root = json_begin(end);
+	json_t *points = json_put_array(root, "points");
+
+	for (size_t i = 0; i < r->count; i++)
+		json_put_point(json_add_object(points), &r->points[i]);
+	json_put_strings(root, "damaged", &r->damaged);
+	json_finish(out, root, end);
+}
+
+static void put_item(json_t *item, const struct result_backup_item *r)
+{
+	json_put_text(item, "name", r->name);
+	json_put_bool(item, "ok", r->ok);
+	if (r->ok) {
+		json_t *point = json_object();
+
+		json_put_point(point, &r->point);
+		json_object_set_new(item, "point", point);
+	} else {
+		json_put_err(item, "error", &r->err);
+	}
+	json_put_bool(item, "degraded", r->degraded);
+	json_put_strings(item, "warnings", &r->warnings);
+}
+
+void json_backup(FILE *out, const struct result_backup *r,
+		 const struct json_end *end)
+{
+	json_t *root = json_begin(end);
+	json_t *items = json_put_array(root, "items");
+
+	for (size_t i = 0; i < r->count; i++)
+		put_item(json_add_object(items), &r->items[i]);
+	json_put_number(root, "read_bytes", r->read_bytes);
+	json_put_number(root, "new_bytes", r->new_bytes);
+	json_put_number(root, "stored_bytes", r->stored_bytes);
+	json_put_number(root, "elapsed_ms", r->elapsed_ms);
+	json_finish(out, root, end);
+}
+
+void json_restore(FILE *out, const struct result_restore *r,
+		  const struct json_end *end)
+{
+	json_t *root = json_begin(end);
+
+	json_put_text(root, "point", r->point);
+	json_put_text(root, "domain", r->domain);
+	json_put_text(root, "state", r->state);
+	json_put_bool(root, "resumed", r->resumed);
+	json_put_strings(root, "files", &r->files);
+	json_put_strings(root, "notes", &r->notes);
+	json_put_number(root, "bytes", r->bytes);
+	json_put_number(root, "elapsed_ms", r->elapsed_ms);
+	json_finish(out, root, end);
+}
+
+static void put_damage(json_t *damage, const struct result_damage *d)
+{
+	json_put_text(damage, "object", d->object);
+	json_put_text(damage, "point", d->point);
+	json_put_text(damage, "image", d->image);
+	json_put_number(damage, "offset", d->offset);
+	json_put_number(damage, "size", d->size);
+	json_put_text(damage, "message", d->msg);
+}
+
+void json_verify(FILE *out, const struct result_verify *r,
+		 const struct json_end *end)
+{
+	json_t *root = json_begin(end);
+	json_t *damages = json_put_array(root, "damages");
+
+	for (size_t i = 0; i < r->damage_count; i++)
+		put_damage(json_add_object(damages), &r->damages[i]);
+	json_put_bool(root, "read_data", r->read_data);
+	json_put_number(root, "sets", r->sets);
+	json_put_number(root, "points", r->points);
+	json_put_number(root, "images", r->images);
+	json_put_number(root, "nodes", r->nodes);
+	json_put_number(root, "chunks", r->chunks);
+	json_put_number(root, "packs", r->packs);
+	json_put_number(root, "bytes_read", r->bytes_read);
+	json_put_number(root, "elapsed_ms", r->elapsed_ms);
+	json_finish(out, root, end);
+}

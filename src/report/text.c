@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/text.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "report/safe.h"
+#include "report/table.h"
+#include "report/text_parts.h"
+
+void text_line(FILE *out, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	autofree char *raw = mem_vfmt(fmt, ap);
+	va_end(ap);
+	autofree char *text = safe_text(raw);
+
+	fprintf(out, "%s\n", text);
+}
+
+void text_strings(FILE *out, const char *before, const struct result_strings *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		text_line(out, "%s%s", before, s->items[i]);
+}
+
+void text_count(char *out, size_t size, unsigned long long n,
+		const char *singular, const char *plural)
+{
+	if (n == 1)
+		snprintf(out, size, "one %s", singular);
+	else
+		snprintf(out, size, "%llu %s", n, plural);
+}
+
+void text_init(FILE *out, const struct result_init *r)
+{
+	text_line(out, "made repository %s, id %s", r->repository, r->id);
+	if (r->key_file != NULL)
+		text_line(out,
+			  "its key is in %s: keep a copy where the "
+			  "repository is not",
+			  r->key_file);
+	else
+		fputs("without its passphrase nothing in it can be read\n",
+		      out);
+}
+
+static void restored_domain(FILE *out, const struct result_restore *r)
+{
+	if (r->domain == NULL)
+		return;
+	if (r->resumed)
+		text_line(out, "%s goes on from the instant it was captured at",
+			  r->domain);
+	else
+		text_line(out, "%s is defined, %s", r->domain,
+			  r->state == NULL ? "shut off" : r->state);
+}
+
+void text_restore(FILE *out, const struct result_restore *r)
+{
+	char size[NUM_TEXT], time[NUM_TEXT], files[TEXT_COUNT];
+
+	num_size_text(r->bytes, size);
+	num_duration_text(r->elapsed_ms, time);
+	text_count(files, sizeof(files), r->files.count, "file", "files");
+	text_line(out, "restored point %.*s: %s, %s, in %s", TEXT_ID, r->point,
+		  files, size, time);
+	text_strings(out, "  ", &r->files);
+	text_strings(out, "  note: ", &r->notes);
+	restored_domain(out, r);
+}
+
+void text_export(FILE *out, const struct result_export *r)
+{
+	char size[NUM_TEXT], time[NUM_TEXT];
+
+	num_size_text(r->size, size);
+	num_duration_text(r->elapsed_ms, time);
+	text_line(out, "wrote %s of point %.*s to %s: %s in %s", r->image,
+		  TEXT_ID, r->point, r->file, size, time);
+}
+
+static void damage_row(struct table *t, const struct result_damage *d)
+{
+	table_name(t, d->object);
+	table_name(t, d->point);
+	table_name(t, d->image);
+	if (d->size > 0)
+		table_cell(t, "%" PRIu64 "+%" PRIu64, d->offset, d->size);
+	else
+		table_cell(t, "-");
+	table_name(t, d->msg);
+}
+
+static void damages(FILE *out, const struct result_verify *r)
+{
+	static const char *const head[] = { "OBJECT", "POINT", "IMAGE", "BYTES",
+					    "WHAT" };
+	AUTO(table_free_at) struct table *t = table_new("lllll", "");
+
+	for (size_t i = 0; i < sizeof(head) / sizeof(head[0]); i++)
+		table_name(t, head[i]);
+	for (size_t i = 0; i < r->damage_count; i++)
+		damage_row(t, &r->damages[i]);
+	table_print(t, out);
+}
+
+void text_verify(FILE *out, const struct result_verify *r)
+{
+	char read[NUM_TEXT], time[NUM_TEXT], points[TEXT_COUNT];
+	char images[TEXT_COUNT], packs[TEXT_COUNT], found[TEXT_COUNT];
+
+	num_size_text(r->bytes_read, read);
+	num_duration_text(r->elapsed_ms, time);
+	text_count(points, sizeof(points), r->points, "point", "points");
+	text_count(images, sizeof(images), r->images, "image", "images");
+	text_count(packs, sizeof(packs), r->packs, "pack", "packs");
+	text_count(found, sizeof(found), r->damage_count, "damage", "damages");
+	if (r->damage_count > 0)
+		damages(out, r);
+	text_line(out, "looked at %s, %s, %s, %" PRIu64 " chunks: %s, in %s",
+		  points, images, packs, r->chunks,
+		  r->damage_count == 0 ? "all is well" : found, time);
+	if (r->read_data)
+		text_line(out, "read all data: %s", read);
+	else
+		fputs("data was not read: --read-data does that\n", out);
+}
+
+void text_recover(FILE *out, const struct result_recover *r)
+{
+	if (r->count == 0)
+		fputs("nothing to recover\n", out);
+	for (size_t i = 0; i < r->count; i++)
+		text_line(out, "%s: %s%s", r->items[i].domain,
+			  r->items[i].failed ? "still to be done: " : "",
+			  r->items[i].action);
+}

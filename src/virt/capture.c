@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "virt/capture.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "virt/capture_internal.h"
+#include "virt/claim.h"
+#include "virt/jot.h"
+#include "virt/recover.h"
+
+const char *capture_level_text(enum capture_level l)
+{
+	switch (l) {
+	case LEVEL_CRASH:
+		return "crash";
+	case LEVEL_FILESYSTEM:
+		return "filesystem";
+	case LEVEL_OFFLINE:
+		return "offline";
+	case LEVEL_RAM:
+		return "ram";
+	default:
+		return "none";
+	}
+}
+
+/* ---- notes ---- */
+
+static void add_note(struct capture *cap, char *text)
+{
+	struct capture_result *r = &cap->result;
+
+	r->notes = mem_grow(r->notes, r->note_count + 1, sizeof(*r->notes));
+	r->notes[r->note_count++] = text;
+}
+
+void capture_note(struct capture *cap, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_note(cap, mem_vfmt(fmt, ap));
+	va_end(ap);
+}
+
+void capture_degrade(struct capture *cap, const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	text = mem_vfmt(fmt, ap);
+	va_end(ap);
+	cap->result.degraded = true;
+	talk_say(cap->talk, TALK_WARN, "%s: %s", cap->domain->name, text);
+	add_note(cap, text);
+}
+
+/* ---- making and freeing ---- */
+
+static void result_fini(struct capture_result *r)
+{
+	for (size_t i = 0; i < r->file_count; i++)
+		buf_fini(&r->files[i].data);
+	for (size_t i = 0; i < r->note_count; i++)
+		free(r->notes[i]);
+	free(r->files);
+	free(r->notes);
+	free(r->disks);
+}
+
+static void capture_free(struct capture *cap)
+{
+	if (!cap)
+		return;
+	watchdog_close(cap->watchdog);
+	track_close(cap->track);
+	journal_free(cap->journal);
+	for (size_t i = 0; i < cap->pick_count; i++)
+		free(cap->picks[i].overlay);
+	free(cap->picks);
+	free(cap->memory);
+	free(cap->journal_path);
+	result_fini(&cap->result);
+	domain_info_free(cap->domain);
+	fd_close_at(&cap->lock);
+	pthread_mutex_destroy(&cap->check_lock);
+	free(cap);
+}
+
+DEFINE_AUTO(capture_free, struct capture *);
+
+static struct capture *capture_new(struct conn *c,
+				   const struct capture_options *options,
+				   const struct talk *talk)
+{
+	struct capture *cap = mem_zalloc(1, sizeof(*cap));
+
+	cap->conn = c;
+	cap->opt = *options;
+	cap->talk = talk ? talk : &talk_none;
+	cap->lock = -1;
+	pthread_mutex_init(&cap->check_lock, NULL);
+	return cap;
+}
+
+/* ---- beginning ---- */
+
+/* What a dead one has left comes first: its overlays would become part of
+ * the chain that we have to keep. */
+static int recover_before(struct capture *cap, const char *uuid, struct err *e)
+{
+	AUTO(recover_report_fini)
+	struct recover_report report = { .items = NULL };
+
+	if (recover_run(cap->conn, cap->opt.state_dir, uuid, cap->talk, &report,
+			e) < 0)
+		return -1;
+	for (size_t i = 0; i < report.count; i++) {
+		if (report.items[i].failed)
+			return err_set(e, ERR_BUSY,
+				       "an earlier backup could not be "
+				       "recovered: %s",
+				       report.items[i].action);
+	}
+	return 0;
+}
+
+static int claim(struct capture *cap, const struct domain_info *domain,
+		 struct err *e)
+{
+	/* it takes and drops the lock by itself */
+	if (recover_before(cap, domain->uuid, e) < 0)
+		return -1;
+	if (claim_take(cap->opt.state_dir, domain->uuid, domain->name,
+		       &cap->lock, e) < 0)
+		return -1;
+	cap->journal_path = claim_journal(cap->opt.state_dir, domain->uuid);
+	cap->domain = domain_inspect(cap->conn, domain->uuid, e);
+	return cap->domain ? 0 : -1;
+}
+
+static int try(struct capture *cap, bool memory, struct err *e)
+{
+	switch (cap->mode) {
+	case MODE_OFF:
+		return capture_off(cap, e);
+	case MODE_PLACE:
+		return capture_place(cap, memory, e);
+	case MODE_LIVE:
+	default:
+		return capture_live(cap, memory, e);
+	}
+}
+
+/* Undo a failed attempt; the message then has both. */
+static int undo(struct capture *cap, struct err *e)
+{
+	struct err second = ERR_INIT;
+	struct err first = *e;
+
+	free(mem_take(&cap->memory));
+	if (capture_settle(cap, &second) == 0)
+		return 0;
+	err_set(e, first.code,
+		"%s; and it could not be undone: %s (vmkeep "
+		"recover)",
+		first.msg, second.msg);
+	return -1;
+}
+
+/* RAM without a disk that the guest writes to cannot be resumed: who asks
+ * for some disks alone wants no RAM, unless he says so. */
+static bool wants_memory(const struct capture *cap)
+{
+	if (cap->opt.memory > 0 || cap->opt.require >= LEVEL_RAM)
+		return true;
+	return cap->opt.memory < 0 && cap->mode == MODE_LIVE && !cap->unasked;
+}
+
+/* RAM is wanted and cannot be had: is less enough? */
+static int without_memory(struct capture *cap, const char *why, struct err *e)
+{
+	if (cap->opt.require >= LEVEL_RAM)
+		return err_set(e, ERR_REFUSED, "no RAM: %s", why);
+	capture_degrade(cap, "no RAM: %s", why);
+	return 0;
+}
+
+/* 1 made, 0 go on without. */
+static int with_memory(struct capture *cap, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (cap->mode == MODE_OFF)
+		return without_memory(cap, "the domain is shut off", e);
+	if (cap->unasked) {
+		err_set(&why, ERR_REFUSED,
+			"disk '%s' was not asked for, and the guest's RAM is "
+			"of no use without it",
+			cap->unasked);
+		return without_memory(cap, why.msg, e);
+	}
+	if (cap->domain->ram_refused)
+		return without_memory(cap, cap->domain->ram_refused, e);
+	if (capture_ram_room(cap, &why) < 0)
+		return without_memory(cap, why.msg, e);
+	if (try(cap, true, &why) == 0)
+		return 1;
+	if (undo(cap, &why) < 0) {
+		*e = why;
+		return -1;
+	}
+	if (why.code == ERR_NOT_FOUND || why.code == ERR_STOPPED) {
+		*e = why;
+		return -1;
+	}
+	return without_memory(cap, why.msg, e);
+}
+
+static int make(struct capture *cap, struct err *e)
+{
+	int made = wants_memory(cap) ? with_memory(cap, e) : 0;
+
+	if (made < 0)
+		return -1;
+	if (made == 0 && try(cap, false, e) < 0) {
+		(void)!undo(cap, e);
+		return -1;
+	}
+	if ((int)cap->result.level >= cap->opt.require)
+		return 0;
+	err_set(e, ERR_REFUSED, "only level '%s' can be had",
+		capture_level_text(cap->result.level));
+	(void)!undo(cap, e);
+	return -1;
+}
+
+static void fill_disks(struct capture *cap)
+{
+	struct capture_result *r = &cap->result;
+
+	r->memory = cap->memory;
+	r->disk_count = cap->pick_count;
+	r->disks = mem_zalloc(cap->pick_count, sizeof(*r->disks));
+	for (size_t i = 0; i < cap->pick_count; i++) {
+		const struct domain_disk *d = cap->picks[i].disk;
+
+		r->disks[i] = (struct capture_disk){
+			.target = d->target,
+			.path = d->chain[0].path,
+			.format = d->chain[0].format,
+			.size = d->size,
+			.shared = cap->mode == MODE_PLACE,
+			.yields = cap->mode == MODE_OFF,
+		};
+	}
+}
+
+struct capture *capture_begin(struct conn *c, const struct domain_info *domain,
+			      const struct capture_options *options,
+			      const struct talk *talk, struct err *e)
+{
+	AUTO(capture_free_at)
+	struct capture *cap = capture_new(c, options, talk);
+
+	if (claim(cap, domain, e) < 0 || capture_mode(cap, e) < 0 ||
+	    capture_pick(cap, e) < 0 || make(cap, e) < 0)
+		return NULL;
+	fill_disks(cap);
+	return mem_take(&cap);
+}
+
+const struct capture_result *capture_result(const struct capture *cap)
+{
+	return &cap->result;
+}
+
+/* ---- ending ---- */
+
+int capture_drop_memory(struct capture *cap, struct err *e)
+{
+	if (!cap->memory)
+		return 0;
+	if (unlink(cap->memory) < 0 && errno != ENOENT)
+		return err_sys(e, "cannot remove '%s'", cap->memory);
+	cap->result.memory = NULL;
+	return JOT0(cap->journal, JOT_SPOOL_DONE, e);
+}
+
+int capture_end(struct capture *cap, struct err *e)
+{
+	int ret = capture_settle(cap, e);
+
+	if (ret < 0)
+		err_ctx(e,
+			"%s: not all could be put back (vmkeep recover "
+			"tries again)",
+			cap->domain->name);
+	capture_free(cap);
+	return ret;
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "virt/settle.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/journal.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "virt/conn_internal.h"
+#include "virt/guest.h"
+#include "virt/jot.h"
+#include "virt/merge.h"
+#include "virt/sight.h"
+#include "virt/stray.h"
+
+#define ABORT_MS   600000
+#define DOG_MS     120000
+#define THAW_TRIES 3
+/* Between two looks at a disk the domain may start, stop or vanish. */
+#define DISK_ROUNDS 4
+
+struct work {
+	const struct settle *s;
+	struct plan plan;
+	struct merge merge;
+	bool exists; /* the domain */
+	bool active;
+	bool left;    /* something could not be done */
+	char *advice; /* what to type, whole: paths may be long */
+	struct err first;
+};
+
+static const char *name_of(const struct work *w)
+{
+	return w->plan.name ? w->plan.name : w->plan.uuid;
+}
+
+static void did(struct work *w, const char *text)
+{
+	if (w->s->note)
+		w->s->note(w->s->ctx, name_of(w), text, 0);
+}
+
+/* Something stays to be done; go on with the rest. */
+static void remains(struct work *w, const struct err *why)
+{
+	autofree char *advice = mem_take(&w->advice);
+
+	if (!w->left)
+		w->first = *why;
+	w->left = true;
+	if (w->s->note)
+		w->s->note(w->s->ctx, name_of(w), advice ? advice : why->msg,
+			   1);
+}
+
+/* ---- the guest ---- */
+
+/* The dead capture's watchdog may be about to resume the guest: it must not
+ * do so in the middle of what we do. */
+static void wait_for_watchdog(const struct plan *plan)
+{
+	unsigned long long start;
+
+	for (int waited = 0; plan->watchdog_pid && waited < DOG_MS;
+	     waited += 100) {
+		if (proc_start_time((pid_t)plan->watchdog_pid, &start) < 0 ||
+		    start != plan->watchdog_start)
+			return;
+		nap_ms(100);
+	}
+}
+
+static int look_guest(struct work *w, struct guest_state *s, struct err *e)
+{
+	if (guest_state(w->s->conn, w->plan.uuid, s, e) == 0) {
+		w->exists = true;
+		w->active = guest_active(s);
+		return 0;
+	}
+	w->exists = false;
+	w->active = false;
+	return e->code == ERR_NOT_FOUND ? 0 : -1;
+}
+
+static void settle_snapshot(struct work *w)
+{
+	struct err e = ERR_INIT;
+
+	if (!w->plan.snapshotting || !w->active)
+		return;
+	if (guest_abort_job(w->s->conn, w->plan.uuid, ABORT_MS, &e) < 0 &&
+	    e.code != ERR_NOT_FOUND)
+		remains(w, &e);
+}
+
+static void settle_frozen(struct work *w)
+{
+	struct err e = ERR_INIT;
+
+	if (!w->plan.frozen)
+		return;
+	if (w->active &&
+	    guest_thaw(w->s->conn, w->plan.uuid, THAW_TRIES, &e) < 0 &&
+	    e.code != ERR_NOT_FOUND) {
+		err_ctx(&e,
+			"its file systems may be frozen (virsh domfsthaw "
+			"'%s')",
+			name_of(w));
+		remains(w, &e);
+		return;
+	}
+	if (JOT0(w->merge.journal, JOT_THAWED, &e) < 0)
+		remains(w, &e);
+	did(w, "file systems thawed");
+}
+
+/* Paused by us, or by libvirt for a snapshot of ours that nobody ended? */
+static bool paused_for_us(const struct work *w, const struct guest_state *s)
+{
+	if (s->state != VIR_DOMAIN_PAUSED || w->plan.paused_before)
+		return false;
+	if (w->plan.paused)
+		return true;
+	return w->plan.snapshotting &&
+	       (s->reason == VIR_DOMAIN_PAUSED_SNAPSHOT ||
+		s->reason == VIR_DOMAIN_PAUSED_SAVE ||
+		/* the daemon was killed in the last round */
+		s->reason == VIR_DOMAIN_PAUSED_UNKNOWN ||
+		s->reason == VIR_DOMAIN_PAUSED_MIGRATION);
+}
+
+static void settle_paused(struct work *w)
+{
+	struct err e = ERR_INIT;
+	struct guest_state s = { .state = 0 };
+
+	if (w->active && look_guest(w, &s, &e) < 0) {
+		remains(w, &e);
+		return;
+	}
+	if (w->active && paused_for_us(w, &s)) {
+		if (guest_resume(w->s->conn, w->plan.uuid, &e) < 0) {
+			remains(w, &e);
+			return;
+		}
+		did(w, "resumed");
+	}
+	if (w->plan.paused && JOT0(w->merge.journal, JOT_RESUMED, &e) < 0)
+		remains(w, &e);
+}
+
+static void settle_downtime(struct work *w)
+{
+	struct err e = ERR_INIT;
+	virDomainPtr d;
+
+	if (!w->plan.downtime_set)
+		return;
+	d = w->active ? conn_domain(w->s->conn, w->plan.uuid, &e) : NULL;
+	/* a guest that goes just now needs no value */
+	if (d) {
+		virDomainMigrateSetMaxDowntime(d, w->plan.downtime_old, 0);
+		virDomainFree(d);
+	}
+	if (JOT0(w->merge.journal, JOT_DOWNTIME_DONE, &e) < 0)
+		remains(w, &e);
+}
+
+/* ---- the disks ---- */
+
+static int drop_overlay(struct work *w, const struct plan_disk *d,
+			struct err *e)
+{
+	autofree char *text = NULL;
+
+	if (JOT(w->merge.journal, JOT_MERGED, e, { "target", d->target }) < 0)
+		return -1;
+	if (unlink(d->overlay) < 0 && errno != ENOENT)
+		return err_sys(e, "cannot remove '%s'", d->overlay);
+	text = mem_fmt("disk %s: is on '%s' again", d->target, d->base);
+	did(w, text);
+	return JOT(w->merge.journal, JOT_UNLINKED, e, { "target", d->target });
+}
+
+static int advise(struct work *w, enum plan_action action,
+		  const struct plan_disk *d, struct err *e)
+{
+	free(w->advice);
+	w->advice = plan_advice(action, &w->plan, d);
+	return err_set(e, ERR_FAILED, "%s", w->advice ? w->advice : "?");
+}
+
+/*
+ * Commit, and see for ourselves that the guest is on the base.  Only then the
+ * journal may say so: whoever reads COMMITTED takes the overlay for
+ * dispensable.
+ */
+static int merge_seen(struct work *w, struct plan_disk *d, struct err *e)
+{
+	struct plan_sight now;
+
+	if (merge_live(&w->merge, d, e) < 0 ||
+	    sight_disk(w->s->conn, &w->plan, d, &now, e) < 0)
+		return -1;
+	if (!now.active || now.live != TOP_BASE)
+		return err_set(e, ERR_FAILED,
+			       "disk %s: is not on '%s' after the commit",
+			       d->target, d->base);
+	d->step = STEP_COMMITTED;
+	return JOT(w->merge.journal, JOT_COMMITTED, e, { "target", d->target });
+}
+
+/* The same past libvirt; here QEMU letting go of the overlay is the proof. */
+static int merge_stray(struct work *w, struct plan_disk *d, struct err *e)
+{
+	talk_say(w->s->talk, TALK_WARN,
+		 "%s: disk %s: QEMU has '%s' open without libvirt's "
+		 "knowledge (its daemon died in the middle): it is merged by "
+		 "QEMU's own monitor",
+		 name_of(w), d->target, d->overlay);
+	if (JOT(w->merge.journal, JOT_COMMIT, e, { "target", d->target }) < 0 ||
+	    stray_merge(w->s->conn, w->plan.uuid, d, e) < 0)
+		return -1;
+	if (stray_locked(d->overlay))
+		return err_set(e, ERR_FAILED,
+			       "disk %s: QEMU keeps '%s' open after the "
+			       "commit",
+			       d->target, d->overlay);
+	d->step = STEP_COMMITTED;
+	return JOT(w->merge.journal, JOT_COMMITTED, e, { "target", d->target });
+}
+
+static int merge_offline(struct work *w, struct plan_disk *d, struct err *e)
+{
+	if (merge_off(&w->merge, d, e) < 0)
+		return -1;
+	d->step = STEP_COMMITTED;
+	return 0;
+}
+
+/* One step of one disk: 1 when it is done for good. */
+static int settle_step(struct work *w, struct plan_disk *d, struct err *e)
+{
+	struct plan_sight sight;
+	enum plan_action action;
+
+	if (sight_disk(w->s->conn, &w->plan, d, &sight, e) < 0)
+		return -1;
+	action = plan_decide(d, &sight);
+	switch (action) {
+	case ACT_NOTHING:
+		return 1;
+	case ACT_MERGE_LIVE:
+		return merge_seen(w, d, e);
+	case ACT_MERGE_STRAY:
+		return merge_stray(w, d, e);
+	case ACT_MERGE_OFF:
+		return merge_offline(w, d, e);
+	case ACT_REDEFINE:
+		return merge_redefine(&w->merge, d, e);
+	case ACT_UNLINK:
+		return drop_overlay(w, d, e) < 0 ? -1 : 1;
+	case ACT_KEEP_GONE:
+	case ACT_KEEP_AWAY:
+	case ACT_KEEP_UNSURE:
+	case ACT_KEEP_LOCKED:
+	case ACT_KEEP_PIVOTED:
+	case ACT_KEEP_ABOVE:
+	case ACT_KEEP_APART:
+	case ACT_LOST:
+	default:
+		return advise(w, action, d, e);
+	}
+}
+
+static int settle_disk(struct work *w, struct plan_disk *d, struct err *e)
+{
+	for (int round = 0; round < DISK_ROUNDS; round++) {
+		int done;
+
+		err_clear(e);
+		free(mem_take(&w->advice));
+		done = settle_step(w, d, e);
+		if (done > 0)
+			return 0;
+		/* an error, too, is looked at again: the guest may have been
+		 * shut off in the middle of a live merge */
+	}
+	if (e->code == ERR_NONE)
+		err_set(e, ERR_FAILED, "disk %s: does not come to an end",
+			d->target);
+	return -1;
+}
+
+static void settle_disks(struct work *w)
+{
+	for (size_t i = 0; i < w->plan.disk_count; i++) {
+		struct err e = ERR_INIT;
+
+		if (w->plan.disks[i].step == STEP_GONE)
+			continue;
+		if (settle_disk(w, &w->plan.disks[i], &e) < 0)
+			remains(w, &e);
+	}
+}
+
+/* An overlay that ran full has stopped the guest; there is room now. */
+static void settle_io_error(struct work *w)
+{
+	struct err e = ERR_INIT;
+	struct guest_state s = { .state = 0 };
+
+	if (!w->active || w->left || !w->plan.disk_count ||
+	    look_guest(w, &s, &e) < 0)
+		return;
+	if (s.state != VIR_DOMAIN_PAUSED || w->plan.paused_before ||
+	    s.reason != VIR_DOMAIN_PAUSED_IOERROR)
+		return;
+	if (guest_resume(w->s->conn, w->plan.uuid, &e) < 0)
+		remains(w, &e);
+	else
+		did(w, "resumed after an I/O error");
+}
+
+static void settle_spool(struct work *w)
+{
+	struct err e = ERR_INIT;
+
+	if (!w->plan.spool)
+		return;
+	if (unlink(w->plan.spool) < 0 && errno != ENOENT) {
+		err_sys(&e, "cannot remove '%s'", w->plan.spool);
+		remains(w, &e);
+		return;
+	}
+	if (JOT0(w->merge.journal, JOT_SPOOL_DONE, &e) < 0)
+		remains(w, &e);
+}
+
+static void settle_all(struct work *w)
+{
+	struct err e = ERR_INIT;
+	struct guest_state s;
+
+	if (w->s->dead)
+		wait_for_watchdog(&w->plan);
+	if (look_guest(w, &s, &e) < 0) {
+		remains(w, &e);
+		return;
+	}
+	/* of another daemon's domain we would take all for done */
+	if (!w->exists && w->plan.uri &&
+	    strcmp(w->plan.uri, conn_uri(w->s->conn)) != 0) {
+		err_set(&e, ERR_NOT_FOUND,
+			"no such domain at '%s': its backup was made over "
+			"'%s' (vmkeep -c '%s' recover)",
+			conn_uri(w->s->conn), w->plan.uri, w->plan.uri);
+		remains(w, &e);
+		return;
+	}
+	settle_snapshot(w);
+	settle_frozen(w);
+	settle_paused(w);
+	settle_downtime(w);
+	settle_disks(w);
+	settle_io_error(w);
+	settle_spool(w);
+}
+
+static int load_plan(const char *path, struct plan *plan, struct err *e)
+{
+	struct journal_record *records = NULL;
+	size_t count = 0;
+	int ret;
+
+	if (journal_read(path, &records, &count, e) < 0)
+		return -1;
+	ret = plan_read(records, count, plan, e);
+	journal_records_free(records, count);
+	return ret < 0 ? err_ctx(e, "'%s'", path) : 0;
+}
+
+static int work_open(struct work *w, struct err *e)
+{
+	w->merge = (struct merge){
+		.conn = w->s->conn,
+		.plan = &w->plan,
+		.talk = w->s->talk,
+		.program = w->s->program,
+	};
+	w->merge.journal = w->s->journal
+				   ? w->s->journal
+				   : journal_continue(w->s->journal_path, e);
+	if (!w->merge.journal)
+		return -1;
+	if (!w->plan.uuid)
+		return 0;
+	w->merge.track = track_open(w->s->conn, w->plan.uuid, e);
+	if (w->merge.track || e->code != ERR_NOT_FOUND)
+		return w->merge.track ? 0 : -1;
+	err_clear(e);
+	return 0;
+}
+
+static void work_close(struct work *w)
+{
+	watchdog_close(w->merge.watchdog);
+	track_close(w->merge.track);
+	if (!w->s->journal)
+		journal_free(w->merge.journal);
+	plan_fini(&w->plan);
+	free(w->advice);
+}
+
+int settle_run(const struct settle *s, struct err *e)
+{
+	AUTO(work_close) struct work w = { .s = s, .first = ERR_INIT };
+
+	if (load_plan(s->journal_path, &w.plan, e) < 0 || work_open(&w, e) < 0)
+		return -1;
+	/* a journal without its first record: nothing was begun */
+	if (w.plan.uuid)
+		settle_all(&w);
+	if (!w.left)
+		return journal_end(w.merge.journal, e);
+	*e = w.first;
+	return -1;
+}

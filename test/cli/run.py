@@ -1,0 +1,343 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the command line says where no VM is needed: help, errors, settings.
+
+    run.py [BUILD_DIR]      the program is VMKEEP, or BUILD_DIR/vmkeep
+    run.py --write [...]    write the golden files anew
+
+Golden files are test/cli/golden/NAME: standard output, standard error and the
+exit status of one call.  $DIR in them is the folder that the call ran in.
+"""
+
+import difflib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent))
+
+from results import finish  # noqa: E402
+
+ODD = "we\x1b[31mb \u202e'1/\u00e4\n"
+
+# For commands that would use the machine's.
+STATE = ["--state-dir", "state"]
+
+# Name: arguments.  The folder has FILES.
+GOLDEN = {
+    "none": [],
+    "help": ["help"],
+    "help-option": ["--help"],
+    "help-backup": ["help", "backup"],
+    "help-restore": ["restore", "--help"],
+    "help-nearest": ["help", "bakup"],
+    "completion": ["completion", "bash"],
+    "completion-other": ["completion", "zsh"],
+    "unknown-command": ["snapshot"],
+    "unknown-nearest": ["pionts"],
+    "unknown-json": ["pionts", "--json"],
+    "unknown-odd": [ODD],
+    "option-nearest": ["backup", "--memroy", "web1"],
+    "option-unknown": ["points", "--xyzzy"],
+    "option-letter": ["points", "-x"],
+    "option-value": ["points", "--key-file"],
+    "option-no-value": ["points", "--json=1"],
+    "option-choice": ["backup", "--require", "best", "web1"],
+    "option-pair": ["restore", "web1@latest", "--disk", "vda"],
+    "option-number": ["points", "--zstd-level", "much"],
+    "option-range": ["points", "--zstd-level", "20"],
+    "too-few": ["backup"],
+    "too-many": ["show", "a", "b"],
+    "too-few-json": ["--json", "show"],
+    "no-repository": ["points"],
+    "empty-repository": ["-r", "", "points"],
+    "no-init-repository": ["init"],
+    "restore-where": ["-r", "r", *STATE, "restore", "web1@latest"],
+    "restore-ram-define": ["-r", "r", *STATE, "restore", "x", "--to", "d",
+                           "--ram", "--no-define"],
+    "backup-ram-memory": ["-r", "r", *STATE, "backup", "--no-memory",
+                          "--require", "ram", "web1"],
+    "export-json": ["-r", "r", "export", "--json", "web1@latest", "-"],
+    "quiet-verbose": ["-q", "-v", "version"],
+    "config-missing": ["--config", "none.conf", "version"],
+    "config-unknown": ["--config", "unknown.conf", "version"],
+    "config-value": ["--config", "value.conf", "version"],
+    "config-outside": ["--config", "outside.conf", "version"],
+    "config-torn": ["--config", "torn.conf", "version"],
+    "passphrase-file": ["-r", "r", "points"],
+    "not-a-repository": ["-r", "empty", "points"],
+    "no-such-repository": ["-r", "nowhere", "points"],
+}
+
+ENV = {"passphrase-file": {"VMKEEP_PASSPHRASE": "",
+                           "VMKEEP_PASSPHRASE_FILE": "none"}}
+
+FILES = {
+    "unknown.conf": "[vmkeep]\nrepository = /r\n\nspool_dri = /s\n",
+    "value.conf": "[vmkeep]\nzstd_level = much\n",
+    "outside.conf": "# mine\nrepository = /r\n",
+    "torn.conf": "[vmkeep\n",
+    "good.conf": "[web1]\nhourly = 36\n[vmkeep]\nrepository = \"from file\"\n"
+                 "key_file = /no/such/key\n",
+}
+
+
+class Failure(Exception):
+    """What is not as it should be."""
+
+
+class Place:
+    """A folder to call the program in."""
+
+    def __init__(self, program, folder):
+        self.program, self.folder = program, folder
+        (folder / "empty").mkdir()
+        for name, text in FILES.items():
+            (folder / name).write_text(text)
+
+    def env(self, more=None):
+        env = {key: value for key, value in os.environ.items()
+               if not key.startswith(("VMKEEP", "XDG_"))}
+        env.update(LC_ALL="C", TZ="UTC", HOME=str(self.folder),
+                   VMKEEP_PASSPHRASE="secret",
+                   VMKEEP_CACHE=str(self.folder / "cache"))
+        env.update(more or {})
+        return env
+
+    def argv(self, args):
+        return [str(self.program), *args]
+
+    def run(self, *args, env=None, **options):
+        options.setdefault("stdout", subprocess.PIPE)
+        # without a terminal of its own it cannot ask on ours
+        return subprocess.run(self.argv(args), cwd=self.folder,
+                              env=self.env(env), stdin=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, timeout=60,
+                              start_new_session=True, **options)
+
+    def shown(self, name, args):
+        """What a golden file has of this call."""
+        done = self.run(*args, env=ENV.get(name))
+        text = (f"--- exit {done.returncode}\n"
+                f"--- stdout\n{done.stdout.decode()}"
+                f"--- stderr\n{done.stderr.decode()}")
+        return text.replace(str(self.folder), "$DIR")
+
+    def on_terminal(self, args, keys, env=None):
+        """Runs it on a terminal and types keys at each passphrase prompt.
+
+        Returns what was seen, and the wait status.
+        """
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(self.folder)
+            # whoever runs us in the background may ignore Ctrl-C
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            os.execve(self.program, self.argv(args),
+                      self.env({"VMKEEP_PASSPHRASE": "", **(env or {})}))
+        seen, keys, end = b"", list(keys), time.monotonic() + 60
+        prompts = re.compile(rb"(passphrase of [^\n]*|once more): $")
+        while time.monotonic() < end:
+            if select.select([fd], [], [], 0.1)[0]:
+                try:
+                    data = os.read(fd, 4096)
+                except OSError:
+                    break
+                if not data:
+                    break
+                seen += data
+            if keys and prompts.search(seen) and echo_is_off(fd):
+                os.write(fd, keys.pop(0))
+                seen += b"|"
+        os.close(fd)
+        return seen.decode(), os.waitpid(pid, 0)[1]
+
+
+def echo_is_off(fd):
+    import termios
+    return not termios.tcgetattr(fd)[3] & termios.ECHO
+
+
+def must(true, what):
+    if not true:
+        raise Failure(what)
+
+
+# --- what no golden file can tell --------------------------------------------
+
+
+def version(place):
+    done = place.run("version")
+    must(re.fullmatch(rb"vmkeep \d+\.\d+\.\d+\n", done.stdout), done.stdout)
+    must(place.run("--version").stdout == done.stdout, "--version")
+    answer = json.loads(place.run("version", "--json").stdout)
+    must(done.stdout.decode() == f"vmkeep {answer['version']}\n", answer)
+
+
+def help_fits_80_columns(place):
+    answer = json.loads(place.run("help", "--json").stdout)
+    names = [c["name"] for c in answer["commands"]]
+    for name in [[], *([name] for name in names)]:
+        for line in place.run("help", *name).stdout.decode().splitlines():
+            must(len(line) <= 80, line)
+
+
+def completion_is_bash(place):
+    script = place.run("completion", "bash").stdout
+    subprocess.run(["bash", "-n"], input=script, check=True)
+    ask = script.decode() + (
+        "COMP_WORDS=(vmkeep backup --require ''); COMP_CWORD=3; _vmkeep; "
+        "echo ${COMPREPLY[@]}; "
+        "COMP_WORDS=(vmkeep resto); COMP_CWORD=1; _vmkeep; "
+        "echo ${COMPREPLY[@]}; "
+        "COMP_WORDS=(vmkeep verify --rea); COMP_CWORD=2; _vmkeep; "
+        "echo ${COMPREPLY[@]}")
+    done = subprocess.run(["bash", "-c", ask], stdout=subprocess.PIPE,
+                          text=True, check=True)
+    must(done.stdout.split("\n")[:3] == ["ram filesystem crash", "restore",
+                                         "--read-data"], done.stdout)
+
+
+def global_options_may_come_first(place):
+    for args in (["-vr", "nowhere", "points"], ["-rnowhere", "points"],
+                 ["--repository=nowhere", "points"],
+                 ["points", "-r", "nowhere"],
+                 ["--repository", "nowhere", "--", "points"]):
+        done = place.run(*args)
+        must(b"'nowhere'" in done.stderr and done.returncode == 1,
+             (args, done.stderr))
+
+
+def weak_to_strong(place):
+    """Settings file, environment, command line."""
+    env = {"VMKEEP_REPOSITORY": "from env"}
+    for args, more, want in ((["--config", "good.conf"], {}, b"from file"),
+                             (["--config", "good.conf"], env, b"from env"),
+                             (["--config", "good.conf", "-r", "from line"],
+                              env, b"from line")):
+        done = place.run("points", *args, env=more)
+        must(want in done.stderr, (args, more, done.stderr))
+
+
+def init_and_points(place):
+    done = place.run("init", "made", "--json")
+    answer = json.loads(done.stdout)
+    must(answer["exit"] == 0 and answer["repository"] == "made", answer)
+    done = place.run("-r", "made", "points")
+    must(done.stdout == b"no points\n", done)
+    done = place.run("-r", "made", "points",
+                     env={"VMKEEP_PASSPHRASE": "wrong"})
+    must(done.returncode not in (0, 2) and b"passphrase" in done.stderr, done)
+    done = place.run("init", "made")
+    must(done.returncode == 1, done)
+
+
+def import_export(place):
+    place.run("init", "odd")
+    (place.folder / "data").write_bytes(bytes(range(256)) * 100)
+    done = place.run("-r", "odd", *STATE, "import", ODD, "data", "--json")
+    answer = json.loads(done.stdout)
+    must(answer["exit"] == 0 and answer["items"][0]["name"] == ODD, answer)
+    listed = place.run("-r", "odd", "points").stdout.decode()
+    must("we\\x1b[31mb \\u202e'1/\u00e4\\n" in listed
+         and "\x1b" not in listed, listed)
+    point = answer["items"][0]["point"]["id"][:8]
+    done = place.run("-r", "odd", "export", point, "-")
+    must(done.stdout == bytes(range(256)) * 100, done.stderr)
+    must(done.stderr == b"", done.stderr)
+
+
+def quiet_says_nothing(place):
+    done = place.run("-q", "init", "silent")
+    must((done.returncode, done.stdout, done.stderr) == (0, b"", b""), done)
+
+
+def passphrase_is_wiped_and_asked_for(place):
+    seen, status = place.on_terminal(["init", "asked"],
+                                     [b"secret\n", b"secret\n"])
+    must(status == 0 and "secret" not in seen, (seen, status))
+    seen, status = place.on_terminal(["init", "asked2"],
+                                     [b"secret\n", b"secrex\n"])
+    must(status == 2 << 8 and "differ" in seen, (seen, status))
+    must(not (place.folder / "asked2").exists(), "asked2 was made")
+    seen, status = place.on_terminal(["-r", "asked", "points"], [b"secret\n"])
+    must(status == 0 and "no points" in seen, (seen, status))
+    seen, status = place.on_terminal(["-r", "asked", "points"], [b"se\x03"])
+    must(status == 2, (seen, status))  # by SIGINT
+
+
+def no_terminal_no_passphrase(place):
+    place.run("init", "locked")
+    done = place.run("-r", "locked", "points", env={"VMKEEP_PASSPHRASE": ""})
+    must(done.returncode == 2 and b"VMKEEP_PASSPHRASE_FILE" in done.stderr,
+         done)
+
+
+def full_disk_is_an_error(place):
+    with open("/dev/full", "w") as full:
+        done = place.run("help", stdout=full)
+    must(done.returncode == 1 and b"No space left" in done.stderr, done)
+
+
+def closed_descriptors(place):
+    done = subprocess.run(
+        ["sh", "-c", '"$0" version <&- >&- 2>&-', str(place.program)],
+        env=place.env(), stderr=subprocess.PIPE)
+    must(done.returncode == 0, done)
+
+
+TESTS = [version, help_fits_80_columns, completion_is_bash,
+         global_options_may_come_first, weak_to_strong, quiet_says_nothing,
+         full_disk_is_an_error, closed_descriptors, init_and_points,
+         import_export, no_terminal_no_passphrase,
+         passphrase_is_wiped_and_asked_for]
+
+
+def golden(place, name, args, write):
+    file = HERE / "golden" / name
+    have = place.shown(name, args)
+    if write:
+        file.write_text(have)
+    want = file.read_text() if file.exists() else ""
+    must(have == want, "\n".join(difflib.unified_diff(
+        want.splitlines(), have.splitlines(), "golden", "now", lineterm="")))
+
+
+def run(name, test):
+    try:
+        test()
+    except (Failure, OSError, ValueError, subprocess.SubprocessError) as why:
+        print(f"not ok - {name}\n{why}", flush=True)
+        return False
+    print(f"ok - {name}", flush=True)
+    return True
+
+
+def main():
+    args = [arg for arg in sys.argv[1:] if arg != "--write"]
+    folder = Path(args[0] if args else ROOT / "build").resolve()
+    program = Path(os.environ.get("VMKEEP", folder / "vmkeep")).resolve()
+    passed = []
+    (HERE / "golden").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(program, Path(folder))
+        for name, args in GOLDEN.items():
+            passed.append(run(name, lambda: golden(
+                place, name, args, "--write" in sys.argv)))
+        for test in TESTS:
+            passed.append(run(test.__name__, lambda: test(place)))
+    finish("cli", sum(passed), len(passed) - sum(passed))
+
+
+main()

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGKILL at every journal record, and inside libvirt's calls.
+
+After each kill: the watchdog sets the guest going, `vmkeep recover` puts all
+back, the guest has seen nothing, the repository is whole, and the next backup
+works.
+"""
+
+import os
+import signal
+
+from kit import (DONE, KILLED, LONG, PARTLY, Skip, finish, go, healthy,
+                 instant, test, thawed, untouched)
+
+MOST = 80  # records of a capture, at most
+
+
+class Victim:
+    """A guest that is backed up and killed again and again.
+
+    args    of the backup
+    state   it is in, and must stay in
+    row     what the matrix shows: one word for each kill
+    words   the journal's word at each record
+    """
+
+    def __init__(self, place, guest, args, state="running"):
+        self.place, self.guest, self.args = place, guest, args
+        self.state = state
+        self.disks = guest.disks("--inactive")
+        self.row, self.words = [], {}
+
+    def backup(self, when=None):
+        """Runs a backup, to be killed at a record. Returns its exit code."""
+        env = {"VMKEEP_TEST_KILL": when} if when else {}
+        done = self.place.run("backup", self.guest.name, *self.args, env=env)
+        assert done.returncode in (DONE, PARTLY, KILLED), done
+        return done.returncode
+
+    def alive(self):
+        """What the watchdog owes us: it runs and is not frozen."""
+        self.place.wait_watchdog()
+        assert self.guest.state() == self.state, self.guest.state()
+        if self.state == "running":
+            self.guest.wait_heartbeat()
+            if self.guest.options.agent:
+                thawed(self.guest)
+
+    def recovered(self):
+        """What recover owes us: everything."""
+        self.place.vmkeep("recover")
+        untouched(self.place, self.guest, self.disks, self.state)
+        if self.state == "running" and self.guest.options.agent:
+            thawed(self.guest)
+
+    def kill(self, when, watchdog=True):
+        """One backup that is killed. False when it lived."""
+        code = self.backup(when)
+        if code != KILLED:
+            untouched(self.place, self.guest, self.disks, self.state)
+            return False
+        word = self.place.last_word()
+        self.words.setdefault(str(when).split(":", maxsplit=1)[0], word)
+        self.row.append(f"{when}={word or '-'}")
+        try:
+            if watchdog:
+                self.alive()
+            self.recovered()
+        except Exception as error:
+            raise AssertionError(
+                f"after a kill at {when} ({word}): {error}") from error
+        return True
+
+    def sound(self):
+        """All in all: guest, repository and a last backup."""
+        if self.state == "running":
+            healthy(self.guest)
+        self.place.verify()
+        assert self.backup() in (DONE, PARTLY)
+        untouched(self.place, self.guest, self.disks, self.state)
+        instant(self.place, f"{self.guest.name}@latest", self.guest)
+
+    def record_of(self, word):
+        """The number of the first record with this word, as text."""
+        found = [n for n, is_word in self.words.items() if is_word == word]
+        return found[0] if found else None
+
+
+def every_record(victim, step=1, first=1):
+    """Kills at each record until a backup lives. Prints the row."""
+    if not victim.kill(first) and first == 1:
+        raise Skip("a program built with -Dtest_kill=true")
+    for n in range(first + step, MOST, step):
+        if not victim.kill(n):
+            break
+    else:
+        raise AssertionError(f"still killed at record {MOST}")
+    show(victim)
+
+
+def show(victim):
+    print(f"  {' '.join(victim.args) or 'plain'} ({victim.state}): "
+          f"{' '.join(victim.row)}", flush=True)
+    victim.row = []
+
+
+def inside(victim, word, times):
+    """Kills some ms after a record, inside libvirt's call that it announces."""
+    n = victim.record_of(word)
+    assert n, (word, victim.words)
+    for ms in times:
+        victim.kill(f"{n}:{ms}")
+    show(victim)
+
+
+@test
+def ram(place):
+    """A running guest that writes hard, with RAM."""
+    guest = place.lab.guest("kill ram", seed=True)
+    guest.wait_agent()
+    guest.mode("hard")
+    victim = Victim(place, guest, ["--memory"])
+    every_record(victim)
+    inside(victim, "snapshot", range(1, 800, 20) if LONG
+           else (1, 50, 150, 250, 400))
+    inside(victim, "commit", range(1, 100, 10) if LONG else (5, 40))
+    inside(victim, "pivot", range(1, 100, 10) if LONG else (5, 40))
+    victim.sound()
+    guest.remove()
+
+
+@test
+def freeze(place):
+    """A running guest, without RAM, its file systems frozen by the agent."""
+    guest = place.lab.guest("kill freeze", seed=True)
+    guest.wait_agent()
+    guest.mode("hard")
+    victim = Victim(place, guest, ["--no-memory"])
+    every_record(victim, first=1)
+    inside(victim, "freeze", range(1, 300, 10) if LONG else (5, 60, 150))
+    inside(victim, "snapshot", range(1, 200, 10) if LONG else (5, 60))
+    victim.sound()
+    guest.remove()
+
+
+@test
+def crash(place):
+    """A running guest without an agent, without RAM."""
+    guest = place.lab.guest("kill crash", seed=True, agent=False)
+    guest.mode("hard")
+    victim = Victim(place, guest, ["--no-memory"])
+    every_record(victim, step=1 if LONG else 3)
+    victim.sound()
+    guest.remove()
+
+
+@test
+def shut_off(place):
+    """A guest that is off: stays so, and starts afterwards."""
+    guest = place.lab.guest("kill off", seed=True)
+    guest.wait_counter_beyond(3)
+    guest.destroy()
+    victim = Victim(place, guest, [], "shut off")
+    every_record(victim)
+    inside(victim, "begin", range(5, 800, 40) if LONG else (50, 300))
+    victim.sound()
+    guest.check_disks()
+    guest.remove()
+
+
+@test
+def paused(place):
+    """A guest that its user has paused: stays so, and goes on afterwards."""
+    guest = place.lab.guest("kill paused", seed=True)
+    guest.wait_counter_beyond(3)
+    place.lab.virsh("suspend", guest.name)
+    victim = Victim(place, guest, [], "paused")
+    every_record(victim)
+    inside(victim, "begin", range(5, 800, 40) if LONG else (50, 300))
+    victim.sound()
+    place.lab.virsh("resume", guest.name)
+    healthy(guest)
+    guest.remove()
+
+
+@test
+def paused_ram(place):
+    """The same with RAM, which QEMU gives only once until it is resumed."""
+    guest = place.lab.guest("kill paused ram", seed=True)
+    guest.wait_counter_beyond(3)
+    disks = guest.disks()
+    for n in range(1, MOST, 1 if LONG else 2):
+        place.lab.virsh("suspend", guest.name)
+        victim = Victim(place, guest, ["--memory"], "paused")
+        lived = not victim.kill(n)
+        place.lab.virsh("resume", guest.name)
+        healthy(guest)
+        if lived:
+            break
+    untouched(place, guest, disks)
+    guest.remove()
+
+
+# -- watchdog and program together
+
+
+def without_dog(place, *args, **options):
+    """Starts a backup whose watchdog is stopped as soon as it is armed.
+    Returns (Popen, the watchdog's id)."""
+    process = place.start_until("watchdog", "backup", *args, **options)
+    [dog] = place.helpers()
+    os.kill(dog, signal.SIGSTOP)
+    return process, dog
+
+
+def kill_both(victim, when):
+    """Neither the program nor its watchdog can do anything any more."""
+    place = victim.place
+    process, dog = without_dog(place, victim.guest.name, *victim.args,
+                               env={"VMKEEP_TEST_KILL": when})
+    go(process)
+    process.communicate(timeout=120)
+    os.kill(dog, signal.SIGKILL)
+    assert process.returncode == KILLED, process.returncode
+    victim.row.append(f"{when}={place.last_word()}")
+    place.wait_watchdog()
+    victim.recovered()
+
+
+@test
+def with_watchdog(place):
+    """Killed together with the watchdog, with RAM and frozen."""
+    guest = place.lab.guest("kill both", seed=True)
+    guest.wait_agent()
+    guest.mode("hard")
+    for args, words in ((["--memory"], ("snapshot", "taken", "pivot")),
+                        (["--no-memory"], ("freeze", "snapshot"))):
+        victim = Victim(place, guest, args)
+        for n in records(victim, words):
+            for ms in ("", ":30", ":150"):
+                kill_both(victim, f"{n}{ms}")
+        show(victim)
+        victim.sound()
+    guest.remove()
+
+
+def records(victim, words):
+    """Where these words are in the journal of a backup."""
+    process = victim.place.start_until(words[-1], "backup",
+                                       victim.guest.name, *victim.args)
+    [journal] = victim.place.journals()
+    found = {}
+    for line in journal.read_text().splitlines():
+        _, n, word = line.split()[:3]
+        found.setdefault(word, n)
+    go(process)
+    finish(process)
+    return [found[word] for word in words]
+
+
+@test
+def only_watchdog(place):
+    """The watchdog alone is killed: the guest is not left paused or frozen."""
+    guest = place.lab.guest("kill dog", seed=True)
+    guest.wait_agent()
+    disks = guest.disks()
+    for args in (["--memory"], ["--no-memory"]):
+        process, dog = without_dog(place, guest.name, *args)
+        os.kill(dog, signal.SIGKILL)
+        go(process)
+        _, err = process.communicate(timeout=120)
+        place.note(f"exit {process.returncode}")
+        if process.returncode not in (DONE, PARTLY):
+            assert "watchdog" in err, err
+        place.vmkeep("recover")
+        untouched(place, guest, disks)
+        thawed(guest)
+    healthy(guest)
+    guest.remove()

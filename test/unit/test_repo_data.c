@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "repo_kit.h"
+
+/*
+ * A repository that an earlier program has written is read for ever.
+ * test/data/make.sh wrote it, with this program's --make; until the format is
+ * frozen it may be written again.
+ */
+
+static const char format[] = "format-draft";
+
+static const struct fake images[] = {
+	{ .size = 9 * PAGE_SIZE_BYTES + 100, .seed = 1 },
+	{ .size = 300ull * EXTENT_SIZE,
+	  .every = 299,
+	  .seed = 2,
+	  .zero_percent = 99 },
+	{ .size = 9 * PAGE_SIZE_BYTES + 4000,
+	  .seed = 1,
+	  .changed_permille = 300,
+	  .seed2 = 3 },
+	{ .size = 0 },
+};
+#define IMAGES (sizeof(images) / sizeof(images[0]))
+
+static int make(const char *data)
+{
+	autofree char *folder = path_join(data, format);
+	autofree char *path = path_join(folder, "store");
+	struct err e = ERR_INIT;
+	struct kit k;
+
+	snprintf(k.dir, sizeof(k.dir), "%.60s", folder);
+	if (snprintf(k.key_file, sizeof(k.key_file), "%s/key", folder) >=
+		    (int)sizeof(k.key_file) ||
+	    dir_make(folder, 0755, &e) < 0 || store_dir_create(path, &e) < 0) {
+		fprintf(stderr, "'%s': too long a path, or %s\n", path, e.msg);
+		return 1;
+	}
+	struct store *s = store_dir_open(path, &e);
+
+	kit_create(&k, s);
+	struct repo *r = kit_try_open(&k, s, NULL, &e);
+	struct kit_backup b[2] = {
+		{ .images = images, .count = 2, .workers = 2, .claims_max = 4 },
+		{ .images = images + 2, .count = 2, .workers = 2 },
+	};
+	int ok = r != NULL ? kit_backup(r, &b[0], &e) : -1;
+
+	if (ok == 0)
+		ok = kit_backup(r, &b[1], &e);
+	fprintf(stderr, "'%s': %s\n", path, ok == 0 ? "made" : e.msg);
+	repo_close(r);
+	return ok == 0 ? 0 : 1;
+}
+
+/* The files below a folder, as objects. */
+static void load_tree(const char *folder, const char *prefix, struct store *s)
+{
+	DIR *d = opendir(folder);
+	struct dirent *entry;
+
+	assert_non_null(d);
+	while ((entry = readdir(d)) != NULL) {
+		AUTO(buf_fini) struct buf b = BUF_INIT;
+		autofree char *path = path_join(folder, entry->d_name);
+		autofree char *name = mem_fmt("%s%s", prefix, entry->d_name);
+		autofree char *below = mem_fmt("%s/", name);
+		struct err e = ERR_INIT;
+
+		if (entry->d_name[0] == '.' || strcmp(name, "tmp") == 0)
+			continue;
+		if (entry->d_type == DT_DIR) {
+			load_tree(path, below, s);
+			continue;
+		}
+		assert_int_equal(file_load(path, 1u << 24, &b, &e), 0);
+		kit_store(s, name, &b);
+	}
+	closedir(d);
+}
+
+static const struct fake *fake_of(const struct image_root *root)
+{
+	for (size_t i = 0; i < IMAGES; i++)
+		if (images[i].size == root->size)
+			return &images[i];
+	fail_msg("no image of this size");
+	return NULL;
+}
+
+static void test_read(void **state)
+{
+	const char *data = getenv("VMKEEP_TEST_DATA");
+	AUTO(store_close_at) struct store *s = store_mem_new();
+	AUTO(catalog_fini) struct catalog c;
+	struct err e = ERR_INIT;
+	size_t points = 0;
+
+	(void)state;
+	memset(&c, 0, sizeof(c));
+	if (data == NULL) {
+		print_message("# VMKEEP_TEST_DATA is not set\n");
+		skip();
+	}
+	autofree char *folder = path_join(data, format);
+	autofree char *store = path_join(folder, "store");
+	autofree char *key = path_join(folder, "key");
+
+	load_tree(store, "", s);
+	const struct repo_open o = { .unlock = { .key_file = key } };
+	AUTO(repo_close_at) struct repo *r = NULL;
+
+	r = repo_open(store_mem_share(s), &o, &e);
+	if (r == NULL)
+		fail_msg("%s", e.msg);
+	assert_int_equal(catalog_load(r, &c, &e), 0);
+	assert_int_equal(c.count, 2);
+	assert_int_equal(c.damaged_count, 0);
+	for (size_t i = 0; i < c.count; i++) {
+		for (size_t n = 0; n < c.sets[i].point_count; n++, points++) {
+			const struct image_root *root =
+				&c.sets[i].points[n].images[0].root;
+
+			if (kit_compare(r, &c.sets[i], root, fake_of(root),
+					&e) < 0)
+				fail_msg("%s", e.msg);
+		}
+	}
+	assert_int_equal(points, IMAGES);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_read),
+	};
+
+	if (argc == 3 && strcmp(argv[1], "--make") == 0)
+		return make(argv[2]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
