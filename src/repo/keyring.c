@@ -492,15 +492,21 @@ int keyring_sign(const struct keyring *k, const char *name, struct buf *b,
 	return 0;
 }
 
-static bool role_may(uint8_t role, enum sign_use use)
+static unsigned uses_of(uint8_t role)
 {
-	if (role == ROLE_OWNER)
-		return true;
-	return use == SIGN_WRITE ? role == ROLE_WRITER
-				 : role == ROLE_MAINTAINER;
+	switch (role) {
+	case ROLE_OWNER:
+		return SIGN_WRITE | SIGN_KEEP;
+	case ROLE_WRITER:
+		return SIGN_WRITE;
+	case ROLE_MAINTAINER:
+		return SIGN_KEEP;
+	default:
+		return 0;
+	}
 }
 
-int keyring_check(const struct keyring *k, const char *name, enum sign_use use,
+int keyring_check(const struct keyring *k, const struct sign_want *want,
 		  const uint8_t *data, size_t *size, struct err *e)
 {
 	AUTO(buf_fini) struct buf words = BUF_INIT;
@@ -519,12 +525,16 @@ int keyring_check(const struct keyring *k, const char *name, enum sign_use use,
 	    0)
 		return err_ctx(e, "signer's certificate");
 	buf_clear(&words);
-	sign_words(&words, &k->repo, name, data, body);
+	sign_words(&words, &k->repo, want->name, data, body);
 	if (sign_check(cert.key, words.p, words.len, sig, e) < 0)
 		return -1;
-	if (!role_may(cert.role, use))
+	if ((uses_of(cert.role) & want->uses) == 0)
 		return err_set(e, ERR_INTEGRITY,
 			       "signed by a key that may not do this");
+	if (want->by != NULL)
+		*want->by = (struct signer){ .id = cert.signer,
+					     .role = cert.role,
+					     .uses = uses_of(cert.role) };
 	*size = body;
 	return 0;
 }

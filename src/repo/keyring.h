@@ -74,10 +74,29 @@ struct keyring *keyring_open(struct store *s, const struct id *repo,
 
 /* ---- signatures ----------------------------------------------------- */
 
-/* What a signature may be for; owners may sign all. */
+/* What a signature may be for; a set of them says which ones will do.
+ * Owners may sign all. */
 enum sign_use {
-	SIGN_WRITE, /* sessions, segments, commits: writers */
-	SIGN_KEEP,  /* tombs and generations: maintainers */
+	SIGN_WRITE = 1 << 0, /* sessions, segments, commits: writers */
+	SIGN_KEEP = 1 << 1,  /* tombs, generations, revoking: maintainers */
+};
+
+/* Who signed, as the authority's certificate says. */
+struct signer {
+	struct id id;
+	uint8_t role;
+	unsigned uses; /* all SIGN_* that this role may sign */
+};
+
+/*
+ * What is expected of a signed object.  Where uses has more than one bit, the
+ * reader asks `by` what the signer may: what only a keeper may say must not be
+ * taken from a writer.
+ */
+struct sign_want {
+	const char *name;  /* the object's */
+	unsigned uses;     /* SIGN_*: one of them must be the signer's */
+	struct signer *by; /* out, where it succeeds; may be NULL */
 };
 
 #define SIGNED_EXTRA (CERT_SIZE + SIGN_SIZE)
@@ -87,7 +106,7 @@ int keyring_sign(const struct keyring *k, const char *name, struct buf *b,
 		 struct err *e);
 
 /* Check what keyring_sign() appended; *size becomes the size without it. */
-int keyring_check(const struct keyring *k, const char *name, enum sign_use use,
+int keyring_check(const struct keyring *k, const struct sign_want *want,
 		  const uint8_t *data, size_t *size, struct err *e);
 
 #endif

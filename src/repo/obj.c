@@ -104,9 +104,9 @@ static int check_header(const uint8_t *data, size_t size, struct err *e)
 	return 0;
 }
 
-static int open_body(const struct keyring *k, const char *name,
-		     enum sign_use use, const uint8_t *data, size_t size,
-		     struct buf *out, struct err *e)
+static int open_body(const struct keyring *k, const struct sign_want *want,
+		     const uint8_t *data, size_t size, struct buf *out,
+		     struct err *e)
 {
 	size_t start = out->len;
 
@@ -116,25 +116,33 @@ static int open_body(const struct keyring *k, const char *name,
 	struct sealer *s = sealer_new(k->meta_key, data + 8, SALT_SIZE,
 				      "vmkeep object", e);
 
-	if (s == NULL || open_frames(s, name, data, size, out, e) < 0)
+	if (s == NULL || open_frames(s, want->name, data, size, out, e) < 0)
 		return -1;
 	size_t body = out->len - start;
 
-	if (keyring_check(k, name, use, out->p + start, &body, e) < 0)
+	if (keyring_check(k, want, out->p + start, &body, e) < 0)
 		return -1;
 	out->len = start + body;
 	return 0;
 }
 
-int obj_open(const struct keyring *k, const char *name, enum sign_use use,
-	     const void *data, size_t size, struct buf *out, struct err *e)
+int obj_open_want(const struct keyring *k, const struct sign_want *want,
+		  const void *data, size_t size, struct buf *out, struct err *e)
 {
 	size_t start = out->len;
 
-	if (open_body(k, name, use, data, size, out, e) == 0)
+	if (open_body(k, want, data, size, out, e) == 0)
 		return 0;
 	out->len = start;
-	return err_ctx(e, "object '%s'", name);
+	return err_ctx(e, "object '%s'", want->name);
+}
+
+int obj_open(const struct keyring *k, const char *name, unsigned uses,
+	     const void *data, size_t size, struct buf *out, struct err *e)
+{
+	const struct sign_want want = { .name = name, .uses = uses };
+
+	return obj_open_want(k, &want, data, size, out, e);
 }
 
 int obj_put_new(struct store *s, const struct keyring *k, const char *name,
@@ -149,12 +157,21 @@ int obj_put_new(struct store *s, const struct keyring *k, const char *name,
 	return store_put_new(s, name, &iov, 1, e);
 }
 
-int obj_load(struct store *s, const struct keyring *k, const char *name,
-	     enum sign_use use, size_t max, struct buf *out, struct err *e)
+int obj_load_want(struct store *s, const struct keyring *k,
+		  const struct sign_want *want, size_t max, struct buf *out,
+		  struct err *e)
 {
 	AUTO(buf_fini) struct buf sealed = BUF_INIT;
 
-	if (store_load(s, name, max, &sealed, e) < 0)
+	if (store_load(s, want->name, max, &sealed, e) < 0)
 		return -1;
-	return obj_open(k, name, use, sealed.p, sealed.len, out, e);
+	return obj_open_want(k, want, sealed.p, sealed.len, out, e);
+}
+
+int obj_load(struct store *s, const struct keyring *k, const char *name,
+	     unsigned uses, size_t max, struct buf *out, struct err *e)
+{
+	const struct sign_want want = { .name = name, .uses = uses };
+
+	return obj_load_want(s, k, &want, max, out, e);
 }

@@ -28,14 +28,23 @@
 int obj_seal(const struct keyring *k, const char *name, struct buf *body,
 	     struct buf *out, struct err *e);
 
-/* Open, check the signature for this use, and append the body to out. */
-int obj_open(const struct keyring *k, const char *name, enum sign_use use,
+/* Open, check who signed (uses: SIGN_* that will do), and append the body to
+ * out, which is as it was after a failure. */
+int obj_open(const struct keyring *k, const char *name, unsigned uses,
 	     const void *data, size_t size, struct buf *out, struct err *e);
+
+/* The same, and want->by says who signed. */
+int obj_open_want(const struct keyring *k, const struct sign_want *want,
+		  const void *data, size_t size, struct buf *out,
+		  struct err *e);
 
 /* The same from and to a store. */
 int obj_put_new(struct store *s, const struct keyring *k, const char *name,
 		struct buf *body, struct err *e);
 int obj_load(struct store *s, const struct keyring *k, const char *name,
-	     enum sign_use use, size_t max, struct buf *out, struct err *e);
+	     unsigned uses, size_t max, struct buf *out, struct err *e);
+int obj_load_want(struct store *s, const struct keyring *k,
+		  const struct sign_want *want, size_t max, struct buf *out,
+		  struct err *e);
 
 #endif

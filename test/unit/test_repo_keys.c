@@ -140,46 +140,55 @@ static void test_key_file(void **state)
 
 /* ---- signatures ------------------------------------------------------ */
 
-static bool accepts(const struct keyring *signer, enum sign_use use)
+/* What the signer may, or 0 where its signature will not do. */
+static unsigned accepts(const struct keyring *signer, unsigned uses)
 {
 	AUTO(buf_fini) struct buf b = BUF_INIT;
+	struct signer by = { .role = 99 };
 	struct err e = ERR_INIT;
 
 	wr_string(&b, "body");
 	assert_int_equal(keyring_sign(signer, "points/1", &b, &e), 0);
 	size_t size = b.len;
-	bool ok = keyring_check(keys, "points/1", use, b.p, &size, &e) == 0;
+	const struct sign_want want = { "points/1", uses, &by };
+	bool ok = keyring_check(keys, &want, b.p, &size, &e) == 0;
 
 	assert_int_equal(size, ok ? b.len - SIGNED_EXTRA : b.len);
-	return ok;
+	if (ok)
+		assert_memory_equal(&by.id, &signer->cert.signer, ID_SIZE);
+	assert_int_equal(by.role, ok ? signer->cert.role : 99);
+	return ok ? by.uses : 0;
 }
 
 static void test_roles(void **state)
 {
 	static const struct {
 		uint8_t role;
-		bool write, keep;
-	} cases[] = { { ROLE_OWNER, true, true },
-		      { ROLE_WRITER, true, false },
-		      { ROLE_MAINTAINER, false, true },
-		      { ROLE_RESTORER, false, false },
-		      { 0, false, false },
-		      { 77, false, false } };
+		unsigned uses;
+	} cases[] = { { ROLE_OWNER, SIGN_WRITE | SIGN_KEEP },
+		      { ROLE_WRITER, SIGN_WRITE },
+		      { ROLE_MAINTAINER, SIGN_KEEP },
+		      { ROLE_RESTORER, 0 },
+		      { 0, 0 },
+		      { 77, 0 } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		AUTO(keyring_free_at)
 		struct keyring *k = kit_role(keys, cases[i].role);
 
-		assert_int_equal(accepts(k, SIGN_WRITE), cases[i].write);
-		assert_int_equal(accepts(k, SIGN_KEEP), cases[i].keep);
+		for (unsigned want = 0; want < 4; want++)
+			assert_int_equal(accepts(k, want),
+					 (cases[i].uses & want) != 0
+						 ? cases[i].uses
+						 : 0);
 	}
 	/* who raises himself has no certificate for it */
 	AUTO(keyring_free_at) struct keyring *w = kit_role(keys, ROLE_WRITER);
 
 	w->cert.role = ROLE_OWNER;
-	assert_false(accepts(w, SIGN_KEEP));
-	assert_false(accepts(w, SIGN_WRITE));
+	assert_int_equal(accepts(w, SIGN_KEEP), 0);
+	assert_int_equal(accepts(w, SIGN_WRITE), 0);
 	w->has_sign = false;
 	AUTO(buf_fini) struct buf b = BUF_INIT;
 	struct err e = ERR_INIT;
@@ -187,6 +196,9 @@ static void test_roles(void **state)
 	assert_int_equal(keyring_sign(w, "x", &b, &e), -1);
 	assert_int_equal(e.code, ERR_REFUSED);
 }
+
+static const struct sign_want point_1 = { "points/1", SIGN_WRITE, NULL };
+static const struct sign_want point_2 = { "points/2", SIGN_WRITE, NULL };
 
 static void test_signature_bytes(void **state)
 {
@@ -200,8 +212,7 @@ static void test_signature_bytes(void **state)
 		size_t size = b.len;
 
 		b.p[at] ^= 0x80;
-		assert_int_equal(keyring_check(keys, "points/1", SIGN_WRITE,
-					       b.p, &size, &e),
+		assert_int_equal(keyring_check(keys, &point_1, b.p, &size, &e),
 				 -1);
 		assert_int_equal(e.code, ERR_INTEGRITY);
 		b.p[at] ^= 0x80;
@@ -209,15 +220,12 @@ static void test_signature_bytes(void **state)
 	for (size_t n = 0; n < b.len; n++) {
 		size_t size = n;
 
-		assert_int_equal(keyring_check(keys, "points/1", SIGN_WRITE,
-					       b.p, &size, &e),
+		assert_int_equal(keyring_check(keys, &point_1, b.p, &size, &e),
 				 -1);
 	}
 	size_t size = b.len;
 
-	assert_int_equal(
-		keyring_check(keys, "points/2", SIGN_WRITE, b.p, &size, &e),
-		-1);
+	assert_int_equal(keyring_check(keys, &point_2, b.p, &size, &e), -1);
 }
 
 /* ---- objects --------------------------------------------------------- */
