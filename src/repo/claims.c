@@ -109,9 +109,7 @@ bool claims_has(struct claims *c, const struct hash *id)
 	return has;
 }
 
-/* Put an entry unless the id has one; true when it was put. */
-static bool claims_put(struct claims *c, const struct hash *id, uint32_t pack,
-		       uint32_t blob_slot)
+bool claims_take(struct claims *c, const struct hash *id)
 {
 	struct shard *s = shard_lock(c, id);
 
@@ -122,24 +120,13 @@ static bool claims_put(struct claims *c, const struct hash *id, uint32_t pack,
 
 	if (fresh) {
 		memcpy(n->prefix, id->b, sizeof(n->prefix));
-		n->pack = pack;
-		n->blob_slot = blob_slot;
+		n->pack = PENDING;
+		n->blob_slot = 0;
 		s->count++;
 		atomic_fetch_add(&c->count, 1);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return fresh;
-}
-
-bool claims_take(struct claims *c, const struct hash *id)
-{
-	return claims_put(c, id, PENDING, 0);
-}
-
-void claims_borrow(struct claims *c, const struct hash *id, uint32_t pack,
-		   uint32_t blob, uint8_t slot)
-{
-	claims_put(c, id, pack, blob << 8 | slot);
 }
 
 void claims_place(struct claims *c, const struct hash *id, uint32_t pack,

@@ -3,8 +3,8 @@
 #define VMKEEP_REPO_CLAIMS_H
 
 /*
- * What a session has stored, is about to store, or leans on and must name in
- * its segment.  Thread-safe.
+ * What a session has stored or is about to store, and must name in its
+ * segment.  Thread-safe.
  *
  * An id is claimed by the worker that meets it first; others then know that
  * it will be there, for the session commits as a whole or not at all.
@@ -30,10 +30,6 @@ bool claims_take(struct claims *c, const struct hash *id);
 /* Say where a claimed id is: pack number of the session, blob, slot. */
 void claims_place(struct claims *c, const struct hash *id, uint32_t pack,
 		  uint32_t blob, uint8_t slot);
-
-/* Name a place of another session of the same generation. */
-void claims_borrow(struct claims *c, const struct hash *id, uint32_t pack,
-		   uint32_t blob, uint8_t slot);
 
 size_t claims_count(const struct claims *c);
 

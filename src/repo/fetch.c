@@ -284,13 +284,14 @@ static int missing(struct fetch *f, enum blob_class class,
 static int find(struct fetch *f, enum blob_class class, const struct hash *id,
 		unsigned skip, struct place *place, struct err *e)
 {
-	const struct index_ask ask = { .most = TIER_OTHER, .skip = skip };
+	const struct index_ask ask = { .most = TIER_FRAIL, .skip = skip };
 	struct err why = ERR_INIT;
-	enum index_tier tier;
+	struct index_hit hit;
 
-	if (index_find(f->repo->index, &ask, id, place, &tier, &why) == 1 &&
-	    place->class == class)
+	if (index_find(f->repo->index, &ask, class, id, &hit, &why) == 1) {
+		*place = hit.place;
 		return 0;
+	}
 	return missing(f, class, id, &why, e);
 }
 

@@ -10,21 +10,22 @@
 #include "repo/obj.h"
 
 #define GENERATION_VERSION 1
-#define PLACE_SIZE         (ID_SIZE + 1 + 4)
+#define SEGMENT_FRAIL      1
+
+/* Least size of a segment's entry: an empty name and the flags. */
+#define SEGMENT_LEAST 3
 
 void generation_name(uint64_t number, char out[GENERATION_NAME])
 {
 	snprintf(out, GENERATION_NAME, "gen/%016" PRIx64, number);
 }
 
-static void put_places(struct buf *b, const struct place *p, size_t n)
+void generation_add_segment(struct generation *g, const char *name, bool frail)
 {
-	wr_u32(b, (uint32_t)n);
-	for (size_t i = 0; i < n; i++) {
-		wr_bytes(b, p[i].pack.b, ID_SIZE);
-		wr_u8(b, (uint8_t)p[i].class);
-		wr_u32(b, p[i].blob);
-	}
+	g->segments = mem_grow(g->segments, g->segment_count + 1,
+			       sizeof(*g->segments));
+	g->segments[g->segment_count++] =
+		(struct generation_segment){ mem_strdup(name), frail };
 }
 
 int generation_put(struct store *s, const struct keyring *k,
@@ -35,44 +36,33 @@ int generation_put(struct store *s, const struct keyring *k,
 
 	wr_u16(&b, GENERATION_VERSION);
 	wr_u64(&b, g->number);
+	wr_u64(&b, (uint64_t)g->time_ns);
+	wr_bytes(&b, g->session.b, ID_SIZE);
 	wr_u32(&b, (uint32_t)g->segment_count);
-	for (size_t i = 0; i < g->segment_count; i++)
-		wr_string(&b, g->segments[i]);
-	put_places(&b, g->condemned, g->condemned_count);
-	put_places(&b, g->doomed, g->doomed_count);
+	for (size_t i = 0; i < g->segment_count; i++) {
+		wr_string(&b, g->segments[i].name);
+		wr_u8(&b, g->segments[i].frail ? SEGMENT_FRAIL : 0);
+	}
+	locations_encode(&g->condemned, &b);
+	locations_encode(&g->doomed, &b);
 	generation_name(g->number, name);
 	return obj_put_new(s, k, name, &b, e);
-}
-
-static void get_places(struct reader *r, struct place **p, size_t *n)
-{
-	size_t count = rd_u32(r);
-
-	if (count > r->left / PLACE_SIZE)
-		r->bad = true;
-	if (r->bad || count == 0)
-		return;
-	*p = mem_zalloc(count, sizeof(**p));
-	*n = count;
-	for (size_t i = 0; i < count; i++) {
-		rd_copy(r, (*p)[i].pack.b, ID_SIZE);
-		(*p)[i].class = rd_u8(r);
-		(*p)[i].blob = rd_u32(r);
-	}
 }
 
 static void get_segments(struct reader *r, struct generation *g)
 {
 	size_t count = rd_u32(r);
 
-	if (count > r->left / 2)
+	if (count > r->left / SEGMENT_LEAST)
 		r->bad = true;
-	if (r->bad || count == 0)
-		return;
-	g->segments = mem_zalloc(count, sizeof(*g->segments));
 	for (size_t i = 0; i < count && !r->bad; i++) {
-		g->segments[i] = rd_string(r, SEGMENT_NAME - 1);
-		g->segment_count += g->segments[i] != NULL;
+		autofree char *name = rd_string(r, SEGMENT_NAME - 1);
+		uint8_t flags = rd_u8(r);
+
+		if (flags > SEGMENT_FRAIL)
+			r->bad = true;
+		if (!r->bad)
+			generation_add_segment(g, name, flags != 0);
 	}
 }
 
@@ -83,9 +73,11 @@ static int decode(const struct buf *b, uint64_t number, struct generation *g,
 	uint16_t version = rd_u16(&r);
 
 	g->number = rd_u64(&r);
+	g->time_ns = (int64_t)rd_u64(&r);
+	rd_copy(&r, g->session.b, ID_SIZE);
 	get_segments(&r, g);
-	get_places(&r, &g->condemned, &g->condemned_count);
-	get_places(&r, &g->doomed, &g->doomed_count);
+	locations_decode(&r, &g->condemned);
+	locations_decode(&r, &g->doomed);
 	if (version == GENERATION_VERSION && g->number == number &&
 	    rd_complete(&r))
 		return 0;
@@ -110,10 +102,10 @@ int generation_load(struct store *s, const struct keyring *k, uint64_t number,
 void generation_fini(struct generation *g)
 {
 	for (size_t i = 0; i < g->segment_count; i++)
-		free(g->segments[i]);
+		free(g->segments[i].name);
 	free(g->segments);
-	free(g->condemned);
-	free(g->doomed);
+	locations_fini(&g->condemned);
+	locations_fini(&g->doomed);
 	memset(g, 0, sizeof(*g));
 }
 

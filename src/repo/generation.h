@@ -7,23 +7,34 @@
  * that of several collectors one wins.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "repo/keyring.h"
+#include "repo/locations.h"
 #include "repo/segment.h"
 #include "store/store.h"
 
+/* A segment that a generation lists. */
+struct generation_segment {
+	char *name;
+	bool frail; /* nodes above something lost: readers only */
+};
+
 struct generation {
 	uint64_t number;
-	char **segments; /* names: the index of this generation */
+	int64_t time_ns;   /* wall clock, when it was made */
+	struct id session; /* the attempt's; zero for the first one */
+	struct generation_segment *segments;
 	size_t segment_count;
-	struct place *condemned; /* unmarked: not to be used any more; slot 0 */
-	size_t condemned_count;
-	struct place *doomed; /* will be deleted, whatever happens */
-	size_t doomed_count;
+	struct locations condemned; /* unmarked: not to be used any more */
+	struct locations doomed;    /* will be deleted, whatever happens */
 };
+
+/* Append a segment; copies the name. */
+void generation_add_segment(struct generation *g, const char *name, bool frail);
 
 #define GENERATION_NAME 24
 void generation_name(uint64_t number, char out[GENERATION_NAME]);

@@ -165,10 +165,12 @@ static void mark_listed(struct index *ix, const struct generation *g)
 	for (size_t i = 0; i < ix->count; i++)
 		ix->segments[i]->listed = false;
 	for (size_t i = 0; i < g->segment_count; i++) {
-		struct index_segment *s = find_open(ix, g->segments[i]);
+		struct index_segment *s = find_open(ix, g->segments[i].name);
 
-		if (s != NULL)
-			s->listed = true;
+		if (s == NULL)
+			continue;
+		s->listed = true;
+		s->frail = g->segments[i].frail;
 	}
 	pthread_rwlock_unlock(&ix->lock);
 }
@@ -182,7 +184,7 @@ int index_refresh(struct index *ix, uint64_t *generation, struct err *e)
 	    generation_load(ix->parts.store, ix->parts.keys, n, &g, e) < 0)
 		return -1;
 	for (size_t i = 0; i < g.segment_count; i++)
-		try_segment(ix, g.segments[i]);
+		try_segment(ix, g.segments[i].name);
 	mark_listed(ix, &g);
 	*generation = n;
 	return 0;
@@ -235,6 +237,8 @@ bool index_last_resort(struct index *ix)
 static enum index_tier tier_of(const struct index_segment *s,
 			       const struct index_ask *ask)
 {
+	if (s->listed && s->frail)
+		return TIER_FRAIL;
 	if (s->listed || (ask->own != NULL &&
 			  memcmp(ask->own->b, s->view.session.b, ID_SIZE) == 0))
 		return TIER_INDEX;
@@ -242,17 +246,25 @@ static enum index_tier tier_of(const struct index_segment *s,
 						     : TIER_OTHER;
 }
 
+/* What is looked for. */
+struct sought {
+	enum blob_class class;
+	const struct hash *id;
+	unsigned skip; /* hits that are still to be passed over */
+};
+
 static int find_in(struct index *ix, const struct index_segment *s,
-		   const struct hash *id, unsigned *skip, struct place *place,
-		   struct err *why)
+		   struct sought *w, struct index_hit *hit, struct err *why)
 {
 	struct place p;
 
-	for (uint64_t i = segment_find(&s->view, id);
-	     segment_entry(&s->view, i, id, &p); i++) {
-		if (footers_check(ix->parts.footers, &p, id, why) == 1 &&
-		    (*skip)-- == 0) {
-			*place = p;
+	for (uint64_t i = segment_find(&s->view, w->class, w->id);
+	     segment_entry(&s->view, i, w->id, &p) && p.class == w->class;
+	     i++) {
+		if (footers_check(ix->parts.footers, &p, w->id, why) == 1 &&
+		    w->skip-- == 0) {
+			hit->place = p;
+			hit->segment = s;
 			return 1;
 		}
 	}
@@ -260,19 +272,16 @@ static int find_in(struct index *ix, const struct index_segment *s,
 }
 
 static int find_locked(struct index *ix, const struct index_ask *ask,
-		       const struct hash *id, struct place *place,
-		       enum index_tier *tier, struct err *why)
+		       struct sought *w, struct index_hit *hit, struct err *why)
 {
-	unsigned skip = ask->skip;
-
 	/* the nearest tier first; in it, the newest segment first */
 	for (int t = TIER_INDEX; t <= (int)ask->most; t++) {
 		for (size_t i = ix->count; i > 0; i--) {
 			const struct index_segment *s = ix->segments[i - 1];
 
 			if ((int)tier_of(s, ask) == t &&
-			    find_in(ix, s, id, &skip, place, why) == 1) {
-				*tier = (enum index_tier)t;
+			    find_in(ix, s, w, hit, why) == 1) {
+				hit->tier = (enum index_tier)t;
 				return 1;
 			}
 		}
@@ -281,12 +290,24 @@ static int find_locked(struct index *ix, const struct index_ask *ask,
 }
 
 int index_find(struct index *ix, const struct index_ask *ask,
-	       const struct hash *id, struct place *place,
-	       enum index_tier *tier, struct err *why)
+	       enum blob_class class, const struct hash *id,
+	       struct index_hit *hit, struct err *why)
 {
+	struct sought w = { class, id, ask->skip };
+
 	pthread_rwlock_rdlock(&ix->lock);
-	int found = find_locked(ix, ask, id, place, tier, why);
+	int found = find_locked(ix, ask, &w, hit, why);
 
 	pthread_rwlock_unlock(&ix->lock);
 	return found;
+}
+
+const char *index_segment_name(const struct index_segment *s)
+{
+	return s->name;
+}
+
+const struct segment *index_segment_view(const struct index_segment *s)
+{
+	return &s->view;
 }

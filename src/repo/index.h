@@ -60,6 +60,7 @@ enum index_tier {
 	TIER_INDEX,   /* in a segment that the generation lists */
 	TIER_SIBLING, /* in one of a session of the generation asked for */
 	TIER_OTHER,   /* in another session's: readers may use it */
+	TIER_FRAIL,   /* a node above something that is lost: readers only */
 };
 
 struct index_ask {
@@ -69,13 +70,27 @@ struct index_ask {
 	unsigned skip;        /* so many hits are passed over */
 };
 
+/* An open segment; lives as long as the index. */
+struct index_segment;
+
+struct index_hit {
+	struct place place;
+	enum index_tier tier;
+	const struct index_segment *segment; /* where the entry stands */
+};
+
 /*
- * Find an id: 1 and the place, checked against the pack's footer; 0 when it is
- * not there (why may then say what is damaged).
+ * Find a chunk (BLOB_DATA) or node (BLOB_NODE): 1 and the hit, checked against
+ * the pack's footer; 0 when it is not there (why may then say what is
+ * damaged).
  */
 int index_find(struct index *ix, const struct index_ask *ask,
-	       const struct hash *id, struct place *place,
-	       enum index_tier *tier, struct err *why);
+	       enum blob_class class, const struct hash *id,
+	       struct index_hit *hit, struct err *why);
+
+/* The segment's name, and its bytes: for what it leans on. */
+const char *index_segment_name(const struct index_segment *s);
+const struct segment *index_segment_view(const struct index_segment *s);
 
 /* Why the first of the segments that could not be opened could not: true, or
  * false when all could. */

@@ -28,7 +28,7 @@ static void cache_sum(const char *name, const struct segment *s,
 	AUTO(buf_fini) struct buf b = BUF_INIT;
 
 	wr_string(&b, name);
-	wr_bytes(&b, s->data, SEGMENT_HEAD + (size_t)s->packs * SEGMENT_PACK);
+	wr_bytes(&b, s->data, s->entries_at);
 	hash_sha256(b.p, b.len, sum);
 }
 

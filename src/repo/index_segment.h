@@ -20,6 +20,7 @@ struct index_segment {
 	void *map;
 	size_t map_size;
 	bool listed; /* by the generation */
+	bool frail;  /* it is, and flagged so */
 };
 
 struct index_segment *index_segment_open(const struct index_parts *parts,

@@ -271,6 +271,7 @@ static void init_locks(struct intake *in)
 	pthread_mutex_init(&in->main_lock, NULL);
 	pthread_mutex_init(&in->images_lock, NULL);
 	pthread_mutex_init(&in->fail_lock, NULL);
+	pthread_mutex_init(&in->leans_lock, NULL);
 }
 
 struct intake *intake_open(struct repo *r, const struct intake_options *o,
@@ -338,15 +339,14 @@ void intake_close(struct intake *in)
 		forget_image(in, in->images);
 	free_queue(in->work, free_job);
 	free_queue(in->free, free);
-	for (size_t i = 0; i < in->segment_count; i++)
-		free(in->segments[i]);
-	free(in->segments);
+	leans_fini(&in->leans);
 	pthread_rwlock_destroy(&in->running);
 	pthread_mutex_destroy(&in->nodes_lock);
 	pthread_mutex_destroy(&in->beat_lock);
 	pthread_mutex_destroy(&in->main_lock);
 	pthread_mutex_destroy(&in->images_lock);
 	pthread_mutex_destroy(&in->fail_lock);
+	pthread_mutex_destroy(&in->leans_lock);
 	free(in->nodes);
 	free(in->host);
 	free(in);
@@ -524,10 +524,10 @@ static void fill_set(struct intake *in, struct set *set)
 	set->time_ns = clock_wall_ns();
 	set->host = mem_strdup(in->host);
 	set->program = mem_strdup("vmkeep " VMKEEP_VERSION);
-	set->segments = mem_zalloc(in->segment_count, sizeof(char *));
-	for (size_t i = 0; i < in->segment_count; i++)
-		set->segments[i] = mem_strdup(in->segments[i]);
-	set->segment_count = in->segment_count;
+	set->segments = mem_zalloc(in->leans.count, sizeof(char *));
+	for (size_t i = 0; i < in->leans.count; i++)
+		set->segments[i] = mem_strdup(in->leans.names[i]);
+	set->segment_count = in->leans.count;
 	attrs_setf(&set->attrs, "bytes.pages", "%llu",
 		   (unsigned long long)st.pages);
 	attrs_setf(&set->attrs, "bytes.new", "%llu",

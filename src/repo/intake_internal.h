@@ -11,6 +11,7 @@
 #include "repo/claims.h"
 #include "repo/intake.h"
 #include "repo/internal.h"
+#include "repo/leans.h"
 #include "repo/node.h"
 #include "repo/packer.h"
 #include "repo/press.h"
@@ -25,7 +26,7 @@ struct node_batch {
 };
 
 /* Lock order: main_lock, running, nodes_lock, claims' and packer's own;
- * images_lock before an image's. */
+ * images_lock before an image's; leans_lock is the last. */
 struct intake {
 	struct repo *repo;
 	char *host;
@@ -62,8 +63,11 @@ struct intake {
 	struct err error;
 	atomic_bool failed;
 
-	char **segments; /* published by this session */
-	size_t segment_count;
+	/* segments that this session has published or found something in, and
+	 * what those lean on */
+	pthread_mutex_t leans_lock;
+	struct leans leans;
+	unsigned published; /* segments */
 
 	atomic_uint_fast64_t pages, new_bytes, chunks, new_chunks;
 	atomic_uint_fast64_t index_stored; /* segments, bytes */

@@ -11,6 +11,8 @@ static int put_segment(struct intake *in, const char *name, struct err *e)
 	struct segment_new s = {
 		.session = in->session.id,
 		.generation = in->session.generation,
+		.leans = in->leans.names,
+		.lean_count = in->leans.count,
 		.entry_count = claims_count(in->claims),
 	};
 
@@ -29,7 +31,10 @@ static int put_segment(struct intake *in, const char *name, struct err *e)
 
 /*
  * Packs first, then the segment that names them: who reads a segment finds
- * its packs.  Afterwards our own segment is looked up like any other.
+ * its packs.  Afterwards our own segment is looked up like any other.  The
+ * segment leans on all that was published or leaned on before it, so that
+ * what its nodes lead to is found from it alone.  Nobody adds to the leans
+ * meanwhile: `running` is ours.
  */
 int intake_publish(struct intake *in, struct worker *w, struct err *e)
 {
@@ -40,13 +45,13 @@ int intake_publish(struct intake *in, struct worker *w, struct err *e)
 		return -1;
 	if (claims_count(in->claims) == 0)
 		return 0;
-	segment_name(&in->session.id, (unsigned)in->segment_count, name);
+	segment_name(&in->session.id, in->published, name);
 	if (put_segment(in, name, e) < 0 ||
 	    index_open_segment(in->repo->index, name, e) < 0)
 		return err_ctx(e, "cannot publish '%s'", name);
-	in->segments = mem_grow(in->segments, in->segment_count + 1,
-				sizeof(*in->segments));
-	in->segments[in->segment_count++] = mem_strdup(name);
+	in->published++;
+	leans_add(&in->leans, name);
 	claims_clear(in->claims);
+	packer_forget_table(in->packer);
 	return 0;
 }

@@ -36,39 +36,37 @@ void worker_free(struct worker *w)
 
 /* ---- known? ---------------------------------------------------------- */
 
-enum known {
-	KNOWN_NOT,      /* claimed: ours to store */
-	KNOWN_CLAIMED,  /* in this session */
-	KNOWN_INDEX,    /* in the generation's index: all below it is, too */
-	KNOWN_BORROWED, /* in a sibling's segment: named in ours now */
-};
-
-/* Only look; KNOWN_NOT claims nothing. */
-static enum known look_up(struct intake *in, const struct hash *id)
+/* A sibling's segment that something was found in: ours leans on it now, and
+ * on all that it leans on, so that what lies below a node is known, too. */
+static void lean_on(struct intake *in, const struct index_segment *s)
 {
-	struct err ignored = ERR_INIT;
-	enum index_tier tier;
-	struct place place;
-
-	if (claims_has(in->claims, id))
-		return KNOWN_CLAIMED;
-	if (index_find(in->repo->index, &in->ask, id, &place, &tier,
-		       &ignored) != 1)
-		return KNOWN_NOT;
-	if (tier == TIER_INDEX)
-		return KNOWN_INDEX;
-	claims_borrow(in->claims, id, packer_borrow(in->packer, &place),
-		      place.blob, place.slot);
-	return KNOWN_BORROWED;
+	pthread_mutex_lock(&in->leans_lock);
+	leans_on(&in->leans, s);
+	pthread_mutex_unlock(&in->leans_lock);
 }
 
-static enum known claim(struct intake *in, const struct hash *id)
+/* Only look: claims nothing. */
+static bool is_known(struct intake *in, enum blob_class class,
+		     const struct hash *id)
 {
-	enum known k = look_up(in, id);
+	struct err ignored = ERR_INIT;
+	struct index_hit hit;
 
-	if (k == KNOWN_NOT && !claims_take(in->claims, id))
-		return KNOWN_CLAIMED; /* another worker was faster */
-	return k;
+	if (claims_has(in->claims, id))
+		return true;
+	if (index_find(in->repo->index, &in->ask, class, id, &hit, &ignored) !=
+	    1)
+		return false;
+	if (hit.tier == TIER_SIBLING)
+		lean_on(in, hit.segment);
+	return true;
+}
+
+/* True when it is ours to store now. */
+static bool claim(struct intake *in, enum blob_class class,
+		  const struct hash *id)
+{
+	return !is_known(in, class, id) && claims_take(in->claims, id);
 }
 
 /* ---- new chunks into blobs ------------------------------------------- */
@@ -132,7 +130,7 @@ static int store_chunks(struct worker *w, const uint8_t *buffer, struct err *e)
 		if (run->hole)
 			continue;
 		atomic_fetch_add(&w->in->chunks, 1);
-		if (claim(w->in, &run->id) == KNOWN_NOT &&
+		if (claim(w->in, BLOB_DATA, &run->id) &&
 		    add_chunk(w, run, buffer + page * PAGE_SIZE_BYTES, e) < 0)
 			return -1;
 	}
@@ -198,29 +196,24 @@ int worker_node(struct worker *w, const struct buf *node, struct hash *id,
 		struct err *e)
 {
 	cut_node_id(w->hasher, node->p, node->len, id);
-	return claim(w->in, id) == KNOWN_NOT ? add_node(w, node, id, e) : 0;
+	return claim(w->in, BLOB_NODE, id) ? add_node(w, node, id, e) : 0;
 }
 
 /* ---- an extent ------------------------------------------------------- */
 
-/*
- * An extent whose node is in the index, or in this session, needs no more: a
- * known node keeps its chunks.  One that is only in a sibling's segment is
- * gone through chunk by chunk, for our segment has to name all it leans on.
- */
+/* An extent whose node is known needs no more: a known node keeps its
+ * chunks. */
 static int store_extent(struct worker *w, const uint8_t *buffer,
 			struct hash *id, struct err *e)
 {
 	buf_clear(&w->node);
 	extent_encode(&w->extent, &w->node);
 	cut_node_id(w->hasher, w->node.p, w->node.len, id);
-	enum known k = look_up(w->in, id);
-
-	if (k == KNOWN_CLAIMED || k == KNOWN_INDEX)
+	if (is_known(w->in, BLOB_NODE, id))
 		return 0;
 	if (store_chunks(w, buffer, e) < 0)
 		return -1;
-	return k == KNOWN_NOT ? worker_node(w, &w->node, id, e) : 0;
+	return worker_node(w, &w->node, id, e);
 }
 
 int worker_extent(struct worker *w, const struct extent_job *job, struct err *e)

@@ -13,7 +13,7 @@
 
 struct open_pack {
 	struct pack_header header;
-	uint32_t number; /* in the session's table */
+	uint32_t number; /* in the table */
 	uint8_t *data;   /* header and body */
 	uint32_t len;
 	uint32_t room;
@@ -31,10 +31,8 @@ struct packer {
 	struct open_pack *current[CLASSES];
 	unsigned open; /* packs that have a buffer */
 	bool stopped;
-	struct segment_pack_new *table;
+	struct segment_pack *table;
 	size_t table_count, table_room;
-	uint32_t *by_id; /* hash of the table: number + 1 */
-	size_t by_id_room;
 	struct queue *full;
 	pthread_t thread;
 	atomic_uint_fast64_t stored;
@@ -54,67 +52,42 @@ static void pack_free(struct open_pack *o)
 	free(o);
 }
 
-/* ---- the session's table of packs ------------------------------------ */
+/* ---- the table of packs ---------------------------------------------- */
 
-static size_t table_start(const struct packer *p, const struct id *id)
+/* Under the lock: the number of a new pack. */
+static uint32_t table_add(struct packer *p, const struct pack_header *h)
 {
-	uint64_t v;
-
-	memcpy(&v, id->b, sizeof(v));
-	return (size_t)v & (p->by_id_room - 1);
-}
-
-/* Where the number of this pack is kept, or belongs. */
-static uint32_t *table_spot(struct packer *p, const struct id *id)
-{
-	size_t i = table_start(p, id);
-
-	while (p->by_id[i] != 0 &&
-	       memcmp(p->table[p->by_id[i] - 1].id.b, id->b, ID_SIZE) != 0)
-		i = (i + 1) & (p->by_id_room - 1);
-	return &p->by_id[i];
-}
-
-static void table_grow(struct packer *p)
-{
-	p->table_room = p->table_room > 0 ? 2 * p->table_room : 64;
-	p->table = mem_grow(p->table, p->table_room, sizeof(*p->table));
-	free(p->by_id);
-	p->by_id_room = 2 * p->table_room;
-	p->by_id = mem_zalloc(p->by_id_room, sizeof(*p->by_id));
-	for (size_t i = 0; i < p->table_count; i++)
-		*table_spot(p, &p->table[i].id) = (uint32_t)i + 1;
-}
-
-/* Under the lock: the number of a pack, new or old. */
-static uint32_t table_add(struct packer *p, const struct id *id,
-			  enum blob_class class)
-{
-	if (p->table_count == p->table_room)
-		table_grow(p);
-	uint32_t *spot = table_spot(p, id);
-
-	if (*spot == 0) {
-		p->table[p->table_count] =
-			(struct segment_pack_new){ *id, class };
-		*spot = (uint32_t)++p->table_count;
+	if (p->table_count == p->table_room) {
+		p->table_room = p->table_room > 0 ? 2 * p->table_room : 64;
+		p->table = mem_grow(p->table, p->table_room, sizeof(*p->table));
 	}
-	return *spot - 1;
+	p->table[p->table_count] = (struct segment_pack){ .id = h->pack,
+							  .class = h->class,
+							  .key = h->key };
+	return (uint32_t)p->table_count++;
 }
 
-uint32_t packer_borrow(struct packer *p, const struct place *place)
+static void table_stored(struct packer *p, const struct open_pack *o,
+			 uint64_t size)
 {
 	pthread_mutex_lock(&p->lock);
-	uint32_t n = table_add(p, &place->pack, place->class);
-
+	p->table[o->number].blobs = o->footer.blob_count;
+	p->table[o->number].size = (uint32_t)size;
 	pthread_mutex_unlock(&p->lock);
-	return n;
 }
 
-const struct segment_pack_new *packer_table(struct packer *p, size_t *count)
+const struct segment_pack *packer_table(struct packer *p, size_t *count)
 {
 	*count = p->table_count;
 	return p->table;
+}
+
+void packer_forget_table(struct packer *p)
+{
+	pthread_mutex_lock(&p->lock);
+	assert(p->open == 0);
+	p->table_count = 0;
+	pthread_mutex_unlock(&p->lock);
 }
 
 /* ---- storing --------------------------------------------------------- */
@@ -151,7 +124,10 @@ static int pack_store(struct packer *p, struct open_pack *o, struct err *e)
 	pack_name(o->header.class, &o->header.pack, name);
 	if (store_put_new(p->parts.repo->store, name, iov, 3, e) < 0)
 		return err_ctx(e, "cannot store pack '%s'", name);
-	atomic_fetch_add(&p->stored, o->len + footer.len + tail.len);
+	uint64_t size = o->len + footer.len + tail.len;
+
+	atomic_fetch_add(&p->stored, size);
+	table_stored(p, o, size);
 	return 0;
 }
 
@@ -216,7 +192,7 @@ static struct open_pack *pack_new(struct packer *p, enum blob_class class,
 	pack_header_encode(&o->header, &head);
 	memcpy(o->data, head.p, head.len);
 	o->len = (uint32_t)head.len;
-	o->number = table_add(p, &o->header.pack, class);
+	o->number = table_add(p, &o->header);
 	return o;
 }
 
@@ -285,6 +261,11 @@ void packer_done(struct packer *p, const struct reservation *r)
 	}
 	pthread_cond_broadcast(&p->change);
 	pthread_mutex_unlock(&p->lock);
+}
+
+const struct id *packer_pack(const struct reservation *r)
+{
+	return &r->pack->header.pack;
 }
 
 struct sealer *packer_sealer(struct packer *p, const struct reservation *r,
@@ -356,7 +337,6 @@ void packer_free(struct packer *p)
 	pthread_cond_destroy(&p->change);
 	pthread_mutex_destroy(&p->lock);
 	free(p->table);
-	free(p->by_id);
 	free(p);
 }
 

@@ -43,7 +43,7 @@ struct reservation {
 	struct open_pack *pack;
 	uint8_t *at;          /* b->stored bytes to be filled */
 	uint32_t number;      /* blob number, the nonce */
-	uint32_t pack_number; /* in the session's table */
+	uint32_t pack_number; /* in the table */
 };
 
 /*
@@ -54,6 +54,9 @@ int packer_reserve(struct packer *p, enum blob_class class,
 		   const struct blob *b, const struct slot *slots,
 		   struct reservation *r, struct err *e);
 void packer_done(struct packer *p, const struct reservation *r);
+
+/* The id of the reserved place's pack. */
+const struct id *packer_pack(const struct reservation *r);
 
 /* A sealer for a pack's blobs, for one thread. */
 struct sealer *packer_sealer(struct packer *p, const struct reservation *r,
@@ -66,9 +69,12 @@ int packer_drain(struct packer *p, struct err *e);
 /* Stop: wakes everybody who waits, with ERR_STOPPED. */
 void packer_stop(struct packer *p);
 
-/* The session's table of packs: its own, and those it borrows from. */
-uint32_t packer_borrow(struct packer *p, const struct place *place);
-const struct segment_pack_new *packer_table(struct packer *p, size_t *count);
+/* The packs since the last packer_forget_table(), by their numbers; what is
+ * said of a pack is true once it is stored. */
+const struct segment_pack *packer_table(struct packer *p, size_t *count);
+
+/* Begin the table anew: all packs are drained, and a segment has named them. */
+void packer_forget_table(struct packer *p);
 
 /* Bytes stored so far. */
 uint64_t packer_stored(struct packer *p);

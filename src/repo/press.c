@@ -9,7 +9,7 @@
 /* The sealer of the pack used last, of each class. */
 struct press_sealer {
 	struct sealer *sealer;
-	uint32_t pack_number;
+	struct id pack;
 };
 
 struct press {
@@ -59,12 +59,13 @@ static struct sealer *sealer_for(struct press *p, enum blob_class class,
 				 const struct reservation *r, struct err *e)
 {
 	struct press_sealer *s = &p->sealers[class == BLOB_NODE];
+	const struct id *pack = packer_pack(r);
 
-	if (s->sealer != NULL && s->pack_number == r->pack_number)
+	if (s->sealer != NULL && memcmp(s->pack.b, pack->b, ID_SIZE) == 0)
 		return s->sealer;
 	sealer_free(s->sealer);
 	s->sealer = packer_sealer(p->packer, r, e);
-	s->pack_number = r->pack_number;
+	s->pack = *pack;
 	return s->sealer;
 }
 

@@ -15,33 +15,48 @@ static int segment_bad(struct err *e)
 	return err_set(e, ERR_INTEGRITY, "not an index segment");
 }
 
+/* Where the entries start: behind the names. */
+static bool skip_leans(struct reader *r, uint32_t count)
+{
+	for (uint32_t i = 0; i < count && !r->bad; i++)
+		rd_view(r, rd_u16(r));
+	return !r->bad;
+}
+
 int segment_parse(const void *data, size_t size, struct segment *s,
 		  struct err *e)
 {
 	struct reader r = reader_of(data, size);
-	uint16_t version = rd_u16(&r);
 	uint64_t need;
 
-	rd_u16(&r);
-	s->data = data;
-	s->size = size;
+	if (rd_u16(&r) != SEGMENT_VERSION || rd_u16(&r) != 0)
+		return segment_bad(e);
+	*s = (struct segment){ .data = data, .size = size };
 	s->packs = rd_u32(&r);
 	rd_copy(&r, s->session.b, ID_SIZE);
 	s->generation = rd_u64(&r);
-	s->entries = rd_u64(&r);
-	if (r.bad || version != SEGMENT_VERSION ||
-	    __builtin_mul_overflow(s->entries, SEGMENT_ENTRY, &need) ||
-	    __builtin_add_overflow(need, (uint64_t)s->packs * SEGMENT_PACK,
-				   &need) ||
+	s->nodes = rd_u64(&r);
+	s->chunks = rd_u64(&r);
+	s->leans = rd_u32(&r);
+	if (rd_u32(&r) != 0 || s->leans > SEGMENT_MAX_LEANS ||
+	    rd_view(&r, (size_t)s->packs * SEGMENT_PACK) == NULL ||
+	    !skip_leans(&r, s->leans) ||
+	    __builtin_add_overflow(s->nodes, s->chunks, &need) ||
+	    __builtin_mul_overflow(need, SEGMENT_ENTRY, &need) ||
 	    need != r.left)
 		return segment_bad(e);
+	s->entries_at = size - r.left;
 	return 0;
 }
 
 static const uint8_t *entry_at(const struct segment *s, uint64_t i)
 {
-	return s->data + SEGMENT_HEAD + (size_t)s->packs * SEGMENT_PACK +
-	       (size_t)i * SEGMENT_ENTRY;
+	return s->data + s->entries_at + (size_t)i * SEGMENT_ENTRY;
+}
+
+const uint8_t *segment_prefix(const struct segment *s, uint64_t i)
+{
+	return entry_at(s, i);
 }
 
 /* The first eight bytes as a number that sorts as the bytes do. */
@@ -75,12 +90,20 @@ static uint64_t guess(const struct segment *s, uint64_t lo, uint64_t hi,
 	return at < hi ? at : hi - 1;
 }
 
-uint64_t segment_find(const struct segment *s, const struct hash *id)
+void segment_part(const struct segment *s, enum blob_class class,
+		  uint64_t *from, uint64_t *end)
+{
+	*from = class == BLOB_NODE ? 0 : s->nodes;
+	*end = class == BLOB_NODE ? s->nodes : s->nodes + s->chunks;
+}
+
+uint64_t segment_find(const struct segment *s, enum blob_class class,
+		      const struct hash *id)
 {
 	uint64_t key = prefix_key(id->b);
-	uint64_t lo = 0;
-	uint64_t hi = s->entries;
+	uint64_t lo, hi;
 
+	segment_part(s, class, &lo, &hi);
 	for (unsigned step = 0; lo < hi; step++) {
 		uint64_t mid =
 			step < 6 ? guess(s, lo, hi, key) : lo + (hi - lo) / 2;
@@ -93,21 +116,27 @@ uint64_t segment_find(const struct segment *s, const struct hash *id)
 	return lo;
 }
 
-bool segment_pack(const struct segment *s, uint32_t i, struct id *pack,
-		  enum blob_class *class)
+bool segment_pack(const struct segment *s, uint32_t i, struct segment_pack *p)
 {
 	if (i >= s->packs)
 		return false;
-	const uint8_t *p = s->data + SEGMENT_HEAD + (size_t)i * SEGMENT_PACK;
+	struct reader r =
+		reader_of(s->data + SEGMENT_HEAD + (size_t)i * SEGMENT_PACK,
+			  SEGMENT_PACK);
 
-	memcpy(pack->b, p, ID_SIZE);
-	*class = p[ID_SIZE];
-	return *class == BLOB_DATA || *class == BLOB_NODE;
+	rd_copy(&r, p->id.b, ID_SIZE);
+	p->class = rd_u8(&r);
+	p->blobs = rd_u32(&r);
+	p->size = rd_u32(&r);
+	rd_copy(&r, p->key.b, ID_SIZE);
+	return p->class == BLOB_DATA || p->class == BLOB_NODE;
 }
 
 bool segment_place(const struct segment *s, uint64_t i, struct place *place)
 {
-	if (i >= s->entries)
+	struct segment_pack p;
+
+	if (i >= s->nodes + s->chunks)
 		return false;
 	struct reader r =
 		reader_of(entry_at(s, i) + PREFIX, SEGMENT_ENTRY - PREFIX);
@@ -116,14 +145,36 @@ bool segment_place(const struct segment *s, uint64_t i, struct place *place)
 
 	place->blob = lo | (uint32_t)rd_u8(&r) << 16;
 	place->slot = rd_u8(&r);
-	return segment_pack(s, pack, &place->pack, &place->class);
+	if (!segment_pack(s, pack, &p) ||
+	    (p.class == BLOB_NODE) != (i < s->nodes))
+		return false;
+	place->pack = p.id;
+	place->class = p.class;
+	return true;
 }
 
 bool segment_entry(const struct segment *s, uint64_t i, const struct hash *id,
 		   struct place *place)
 {
-	return i < s->entries && memcmp(entry_at(s, i), id->b, PREFIX) == 0 &&
+	return i < s->nodes + s->chunks &&
+	       memcmp(entry_at(s, i), id->b, PREFIX) == 0 &&
 	       segment_place(s, i, place);
+}
+
+void segment_leans(const struct segment *s, struct segment_leans *l)
+{
+	size_t at = SEGMENT_HEAD + (size_t)s->packs * SEGMENT_PACK;
+
+	l->r = reader_of(s->data + at, s->entries_at - at);
+	l->left = s->leans;
+}
+
+bool segment_leans_next(struct segment_leans *l, char **name)
+{
+	*name = l->left > 0 ? rd_string(&l->r, SEGMENT_NAME - 1) : NULL;
+	if (*name != NULL)
+		l->left--;
+	return *name != NULL;
 }
 
 /* ---- writing --------------------------------------------------------- */
@@ -143,30 +194,67 @@ static int by_prefix(const void *va, const void *vb)
 	return (int)a->slot - (int)b->slot;
 }
 
+static void sort_entries(struct segment_entry_new *entries, size_t n)
+{
+	if (n > 1)
+		qsort(entries, n, sizeof(*entries), by_prefix);
+}
+
+/* Nodes to the front; how many there are. */
+static size_t part_nodes(struct segment_new *s)
+{
+	size_t nodes = 0;
+
+	for (size_t i = 0; i < s->entry_count; i++) {
+		struct segment_entry_new n = s->entries[i];
+
+		if (s->packs[n.pack].class != BLOB_NODE)
+			continue;
+		s->entries[i] = s->entries[nodes];
+		s->entries[nodes++] = n;
+	}
+	return nodes;
+}
+
+static void put_pack(struct buf *out, const struct segment_pack *p)
+{
+	wr_bytes(out, p->id.b, ID_SIZE);
+	wr_u8(out, (uint8_t)p->class);
+	wr_u32(out, p->blobs);
+	wr_u32(out, p->size);
+	wr_bytes(out, p->key.b, ID_SIZE);
+}
+
+static void put_entry(struct buf *out, const struct segment_entry_new *n)
+{
+	wr_bytes(out, n->prefix, PREFIX);
+	wr_u32(out, n->pack);
+	wr_u16(out, (uint16_t)n->blob);
+	wr_u8(out, (uint8_t)(n->blob >> 16));
+	wr_u8(out, n->slot);
+}
+
 void segment_encode(struct segment_new *s, struct buf *out)
 {
-	if (s->entry_count > 0)
-		qsort(s->entries, s->entry_count, sizeof(*s->entries),
-		      by_prefix);
+	size_t nodes = part_nodes(s);
+
+	sort_entries(s->entries, nodes);
+	sort_entries(s->entries + nodes, s->entry_count - nodes);
 	wr_u16(out, SEGMENT_VERSION);
 	wr_u16(out, 0);
 	wr_u32(out, (uint32_t)s->pack_count);
 	wr_bytes(out, s->session.b, ID_SIZE);
 	wr_u64(out, s->generation);
-	wr_u64(out, s->entry_count);
-	for (size_t i = 0; i < s->pack_count; i++) {
-		wr_bytes(out, s->packs[i].id.b, ID_SIZE);
-		wr_u8(out, (uint8_t)s->packs[i].class);
-	}
-	for (size_t i = 0; i < s->entry_count; i++) {
-		const struct segment_entry_new *n = &s->entries[i];
-
-		wr_bytes(out, n->prefix, PREFIX);
-		wr_u32(out, n->pack);
-		wr_u16(out, (uint16_t)n->blob);
-		wr_u8(out, (uint8_t)(n->blob >> 16));
-		wr_u8(out, n->slot);
-	}
+	wr_u64(out, nodes);
+	wr_u64(out, s->entry_count - nodes);
+	wr_u32(out, (uint32_t)s->lean_count);
+	wr_u32(out, 0);
+	for (size_t i = 0; i < s->pack_count; i++)
+		put_pack(out, &s->packs[i]);
+	for (size_t i = 0; i < s->lean_count; i++)
+		wr_string(out, s->leans[i]);
+	for (size_t i = 0; i < s->entry_count; i++)
+		put_entry(out, &s->entries[i]);
 }
 
 void segment_name(const struct id *session, unsigned number,

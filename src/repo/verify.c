@@ -108,33 +108,34 @@ static struct id blob_key(const struct id *pack, uint32_t blob)
 
 /* A place that is in the index, of which its pack says the same, and whose
  * blob is not known to be damaged. */
-static bool find_good(struct verify *v, const struct hash *id, struct err *e)
+static bool find_good(struct verify *v, enum blob_class class,
+		      const struct hash *id, struct err *e)
 {
-	struct index_ask ask = { .most = TIER_OTHER };
-	enum index_tier tier;
-	struct place p;
+	struct index_ask ask = { .most = TIER_FRAIL };
+	struct index_hit hit;
 
-	while (index_find(v->repo->index, &ask, id, &p, &tier, e) == 1) {
-		struct id key = blob_key(&p.pack, p.blob);
+	while (index_find(v->repo->index, &ask, class, id, &hit, e) == 1) {
+		struct id key = blob_key(&hit.place.pack, hit.place.blob);
 
 		if (!idset_has(&v->bad, key.b)) {
-			remember_pack(v, &p);
+			remember_pack(v, &hit.place);
 			return true;
 		}
 		err_set(e, ERR_INTEGRITY, "blob %u of its pack is damaged",
-			p.blob);
+			hit.place.blob);
 		ask.skip++;
 	}
 	return false;
 }
 
-static int look_up(struct verify *v, const struct hash *id, struct err *e)
+static int look_up(struct verify *v, enum blob_class class,
+		   const struct hash *id, struct err *e)
 {
 	struct err why = ERR_INIT;
 	char hex[17];
 
-	if (find_good(v, id, &why) ||
-	    (index_reload(v->repo->index) && find_good(v, id, &why)))
+	if (find_good(v, class, id, &why) ||
+	    (index_reload(v->repo->index) && find_good(v, class, id, &why)))
 		return 0;
 	hex_encode(id->b, 8, hex);
 	if (why.code == ERR_NONE)
@@ -156,7 +157,7 @@ static bool check_runs(struct verify *v, const struct extent *x,
 
 		if (!x->runs[i].hole &&
 		    !idset_has(&v->chunks, x->runs[i].id.b)) {
-			if (look_up(v, &x->runs[i].id, &e) < 0) {
+			if (look_up(v, BLOB_DATA, &x->runs[i].id, &e) < 0) {
 				damage_add(v, "", at, size, &e);
 				fine = false;
 			} else {
@@ -174,7 +175,7 @@ static int get_node(struct verify *v, const struct hash *id, uint64_t number,
 {
 	struct err e = ERR_INIT;
 
-	if (look_up(v, id, &e) == 0 &&
+	if (look_up(v, BLOB_NODE, id, &e) == 0 &&
 	    fetch_get(v->fetch, BLOB_NODE, id, data, size, &e) == 0)
 		return 0;
 	damage_add(v, "", number * EXTENT_SIZE, span * EXTENT_SIZE, &e);
@@ -451,8 +452,8 @@ static int check_generation(struct verify *v, struct err *e)
 	for (size_t i = 0; i < g.segment_count; i++) {
 		struct err why = ERR_INIT;
 
-		if (index_open_segment(r->index, g.segments[i], &why) < 0)
-			damage_add(v, g.segments[i], 0, 0, &why);
+		if (index_open_segment(r->index, g.segments[i].name, &why) < 0)
+			damage_add(v, g.segments[i].name, 0, 0, &why);
 	}
 	return 0;
 }

@@ -38,16 +38,20 @@ static void make_prefix(enum spread spread, uint64_t i, uint8_t out[16])
 
 static void make_segment(enum spread spread, size_t n, struct buf *out)
 {
-	struct segment_pack_new packs[3] = {
-		{ .class = BLOB_DATA },
-		{ .class = BLOB_NODE },
-		{ .class = BLOB_DATA },
+	const struct segment_pack packs[3] = {
+		{ .class = BLOB_DATA, .blobs = 77, .size = 1000 },
+		{ .class = BLOB_NODE, .blobs = 78, .size = 1001 },
+		{ .class = BLOB_DATA, .blobs = 79, .size = 1002 },
 	};
+	char one[] = "idx/one-0", other[] = "idx/other-1";
+	char *const leans[2] = { one, other };
 	autofree struct segment_entry_new *entries =
 		mem_zalloc(n, sizeof(*entries));
 	struct segment_new s = { .generation = 7,
 				 .packs = packs,
 				 .pack_count = 3,
+				 .leans = leans,
+				 .lean_count = 2,
 				 .entries = entries,
 				 .entry_count = n };
 
@@ -61,14 +65,23 @@ static void make_segment(enum spread spread, size_t n, struct buf *out)
 	segment_encode(&s, out);
 }
 
-static uint64_t linear(const struct segment *s, const struct hash *id)
+static uint64_t linear(const struct segment *s, enum blob_class class,
+		       const struct hash *id)
 {
-	const uint8_t *p = s->data + SEGMENT_HEAD + s->packs * SEGMENT_PACK;
-	uint64_t i = 0;
+	uint64_t i, end;
 
-	while (i < s->entries && memcmp(p + i * SEGMENT_ENTRY, id->b, 16) < 0)
+	segment_part(s, class, &i, &end);
+	while (i < end && memcmp(segment_prefix(s, i), id->b, 16) < 0)
 		i++;
 	return i;
+}
+
+static void check_find(const struct segment *s, const struct hash *id)
+{
+	assert_int_equal(segment_find(s, BLOB_DATA, id),
+			 linear(s, BLOB_DATA, id));
+	assert_int_equal(segment_find(s, BLOB_NODE, id),
+			 linear(s, BLOB_NODE, id));
 }
 
 static void test_find(void **state)
@@ -89,16 +102,13 @@ static void test_find(void **state)
 				struct hash id = { { 0 } };
 
 				make_prefix((enum spread)spread, i, id.b);
-				assert_int_equal(segment_find(&s, &id),
-						 linear(&s, &id));
+				check_find(&s, &id);
 			}
 			struct hash low = { { 0 } }, high;
 
 			memset(high.b, 0xff, HASH_SIZE);
-			assert_int_equal(segment_find(&s, &low),
-					 linear(&s, &low));
-			assert_int_equal(segment_find(&s, &high),
-					 linear(&s, &high));
+			check_find(&s, &low);
+			check_find(&s, &high);
 		}
 	}
 }
@@ -120,7 +130,8 @@ static void test_entries(void **state)
 		bool found = false;
 
 		make_prefix(FEW, i, id.b);
-		for (uint64_t k = segment_find(&s, &id);
+		for (uint64_t k = segment_find(
+			     &s, i % 3 == 1 ? BLOB_NODE : BLOB_DATA, &id);
 		     segment_entry(&s, k, &id, &p); k++)
 			found |= p.blob == i && p.slot == i % 200 &&
 				 (p.class == BLOB_NODE) == (i % 3 == 1);
@@ -153,9 +164,9 @@ static void test_damaged(void **state)
 				memcpy(b.p, "\1\0\0\0\3\0\0\0", 8);
 			if (segment_parse(b.p, b.len, &s, &e) < 0)
 				continue;
-			uint64_t at = segment_find(&s, &id);
+			uint64_t at = segment_find(&s, BLOB_DATA, &id);
 
-			assert_true(at <= s.entries);
+			assert_true(at <= s.nodes + s.chunks);
 			segment_entry(&s, at, &id, &p);
 		}
 	}
@@ -175,7 +186,7 @@ static void test_parse(void **state)
 	assert_int_equal(segment_parse(b.p, b.len, &s, &e), -1);
 	b.len--;
 	/* numbers that overflow */
-	memset(b.p + 32, 0xff, 8);
+	memset(b.p + 40, 0xff, 8);
 	assert_int_equal(segment_parse(b.p, b.len, &s, &e), -1);
 	memset(b.p + 4, 0xff, 4);
 	assert_int_equal(segment_parse(b.p, b.len, &s, &e), -1);
@@ -190,11 +201,45 @@ static void test_sorted(void **state)
 	(void)state;
 	make_segment(STEEP, 1000, &b);
 	assert_int_equal(segment_parse(b.p, b.len, &s, &e), 0);
-	const uint8_t *p = s.data + SEGMENT_HEAD + 3 * SEGMENT_PACK;
+	assert_int_equal(s.nodes, 333);
+	assert_int_equal(s.chunks, 667);
+	for (uint64_t i = 1; i < s.nodes + s.chunks; i++)
+		assert_true(i == s.nodes ||
+			    memcmp(segment_prefix(&s, i - 1),
+				   segment_prefix(&s, i), 16) <= 0);
+}
 
-	for (uint64_t i = 1; i < s.entries; i++)
-		assert_true(memcmp(p + (i - 1) * SEGMENT_ENTRY,
-				   p + i * SEGMENT_ENTRY, 16) <= 0);
+/* What stands beside the entries. */
+static void test_tables(void **state)
+{
+	AUTO(buf_fini) struct buf b = BUF_INIT;
+	struct segment_leans l;
+	struct segment_pack p;
+	struct segment s;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	make_segment(EVEN, 10, &b);
+	assert_int_equal(segment_parse(b.p, b.len, &s, &e), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_true(segment_pack(&s, i, &p));
+		assert_int_equal(p.blobs, 77 + i);
+		assert_int_equal(p.size, 1000 + i);
+		assert_int_equal(p.class, i == 1 ? BLOB_NODE : BLOB_DATA);
+	}
+	assert_false(segment_pack(&s, 3, &p));
+	segment_leans(&s, &l);
+	static const char *const names[] = { "idx/one-0", "idx/other-1" };
+
+	for (size_t i = 0; i < 2; i++) {
+		autofree char *name = NULL;
+
+		assert_true(segment_leans_next(&l, &name));
+		assert_string_equal(name, names[i]);
+	}
+	char *none;
+
+	assert_false(segment_leans_next(&l, &none));
 }
 
 /* ---- claims, sets of ids --------------------------------------------- */
@@ -218,13 +263,8 @@ static void test_claims(void **state)
 			struct hash id = id_of(i);
 
 			assert_false(claims_has(c, &id));
-			if (i % 4 == 0) {
-				claims_borrow(c, &id, i, i & 0xfffff, 3);
-			} else {
-				assert_true(claims_take(c, &id));
-				claims_place(c, &id, i, i & 0xfffff,
-					     (uint8_t)i);
-			}
+			assert_true(claims_take(c, &id));
+			claims_place(c, &id, i, i & 0xfffff, (uint8_t)i);
 			assert_false(claims_take(c, &id));
 			assert_true(claims_has(c, &id));
 		}
@@ -238,10 +278,7 @@ static void test_claims(void **state)
 
 			assert_memory_equal(id.b, list[i].prefix, 16);
 			assert_int_equal(list[i].blob, list[i].pack & 0xfffff);
-			assert_int_equal(list[i].slot,
-					 list[i].pack % 4 == 0
-						 ? 3
-						 : list[i].pack & 0xff);
+			assert_int_equal(list[i].slot, list[i].pack & 0xff);
 		}
 		claims_clear(c);
 		assert_int_equal(claims_count(c), 0);
@@ -269,9 +306,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),   cmocka_unit_test(test_sorted),
-		cmocka_unit_test(test_find),    cmocka_unit_test(test_entries),
-		cmocka_unit_test(test_damaged), cmocka_unit_test(test_claims),
-		cmocka_unit_test(test_idset),
+		cmocka_unit_test(test_tables),  cmocka_unit_test(test_find),
+		cmocka_unit_test(test_entries), cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_claims),  cmocka_unit_test(test_idset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

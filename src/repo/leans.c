@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "repo/leans.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "repo/segment.h"
+
+void leans_fini(struct leans *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		free(l->names[i]);
+	free(l->names);
+	free(l->seen);
+	memset(l, 0, sizeof(*l));
+}
+
+static bool has_name(const struct leans *l, const char *name)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (strcmp(l->names[i], name) == 0)
+			return true;
+	return false;
+}
+
+void leans_add(struct leans *l, const char *name)
+{
+	if (has_name(l, name))
+		return;
+	if (l->count == l->room) {
+		l->room = l->room > 0 ? 2 * l->room : 16;
+		l->names = mem_grow(l->names, l->room, sizeof(char *));
+	}
+	l->names[l->count++] = mem_strdup(name);
+}
+
+/* The one that was added last is asked for most. */
+static bool has_seen(const struct leans *l, const struct index_segment *s)
+{
+	for (size_t i = l->seen_count; i > 0; i--)
+		if (l->seen[i - 1] == s)
+			return true;
+	return false;
+}
+
+void leans_on(struct leans *l, const struct index_segment *s)
+{
+	struct segment_leans more;
+	char *name;
+
+	if (has_seen(l, s))
+		return;
+	l->seen = mem_grow(l->seen, l->seen_count + 1, sizeof(*l->seen));
+	l->seen[l->seen_count++] = s;
+	leans_add(l, index_segment_name(s));
+	segment_leans(index_segment_view(s), &more);
+	while (segment_leans_next(&more, &name)) {
+		leans_add(l, name);
+		free(name);
+	}
+}
