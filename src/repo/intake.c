@@ -202,7 +202,8 @@ static int make_packer(struct intake *in, struct err *e)
 		.ctx = in,
 	};
 
-	if (data_key_new(in->repo, &parts.key, &parts.data_key, e) < 0)
+	if (data_key_new(in->repo, &in->session.id, &parts.key,
+			 &parts.data_key, e) < 0)
 		return -1;
 	in->packer = packer_new(&parts, e);
 	return in->packer != NULL ? 0 : -1;
@@ -212,10 +213,12 @@ static int open_session(struct intake *in, struct err *e)
 {
 	struct repo *r = in->repo;
 
-	if (!r->keys->has_id || !r->keys->has_sign || r->config.may_write != 0)
+	if (keyring_need(r->keys, NEED_WRITE, e) < 0)
+		return -1;
+	if (r->config.may_write != 0)
 		return err_set(e, ERR_REFUSED,
-			       "this key, or this version of vmkeep, cannot "
-			       "write to the repository");
+			       "this version of vmkeep cannot write to the "
+			       "repository: use a newer one");
 	if (session_open(r, in->host, &in->session, e) < 0 ||
 	    index_open_sessions(r->index, e) < 0)
 		return -1;

@@ -20,12 +20,14 @@ struct repo_config {
 };
 
 struct data_keys;
+struct issued;
 
 struct repo {
 	struct store *store;
 	struct repo_config config;
 	struct cut_sizes cut;
 	struct keyring *keys;
+	struct issued *issued; /* what keys there are */
 	struct footers *footers;
 	struct index *index;
 	struct data_keys *ring;
@@ -55,8 +57,24 @@ void data_keys_free(struct data_keys *d);
 int data_key_get(struct repo *r, const struct id *id, const uint8_t **key,
 		 struct err *e);
 
-/* A fresh data key, sealed to the recipients and stored as ring/<id>. */
-int data_key_new(struct repo *r, struct id *id, const uint8_t **key,
-		 struct err *e);
+/* A fresh data key of the session, sealed to all recipients and stored as
+ * ring/<id>. */
+int data_key_new(struct repo *r, const struct id *session, struct id *id,
+		 const uint8_t **key, struct err *e);
+
+/* Which data key an object under ring/ holds (there may be several: see
+ * ring.c), and of which session it is. */
+int data_key_session(struct repo *r, const char *name, struct id *id,
+		     struct id *session, struct err *e);
+
+/* Seal every data key to those recipients that it is not sealed to yet; owners
+ * only.  May be killed, may run twice at once, and may be repeated. */
+struct ring_sealing {
+	uint64_t keys;   /* data keys seen */
+	uint64_t sealed; /* boxes added */
+	uint64_t failed; /* keys that could not be opened or stored */
+	struct err why;  /* the first of these */
+};
+int data_keys_seal(struct repo *r, struct ring_sealing *s, struct err *e);
 
 #endif

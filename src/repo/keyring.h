@@ -33,6 +33,8 @@ struct cert {
 	uint8_t sig[SIGN_SIZE]; /* of the three above, by the authority */
 };
 
+struct issued;
+
 /*
  * The bundle; lives in secret memory.  What a role does not hold is zero and
  * its `has` is false.  FORMAT.md lists which role holds what.
@@ -49,7 +51,10 @@ struct keyring {
 	uint8_t authority_public[SIGN_PUBLIC];
 	uint8_t authority_seed[SIGN_SEED];
 	uint8_t sign_seed[SIGN_SEED];
-	struct cert cert; /* of sign_seed's public key */
+	struct cert cert; /* of sign_seed's public key; its id is the key's */
+
+	/* what keys there are, and which were removed: borrowed, or NULL */
+	const struct issued *issued;
 };
 
 void keyring_free(struct keyring *k);
@@ -58,12 +63,54 @@ void keyring_free_at(struct keyring **k);
 /* Fresh keys for a new repository, role owner. */
 struct keyring *keyring_new(const struct id *repo, struct err *e);
 
-/* Store the bundle in a slot under a passphrase: keys/<slot>. */
+/*
+ * Keys for a role, of the owner's repository, with a signing key of their own
+ * and, where they can read, a box key pair of their own, which no data key is
+ * sealed to yet.  ERR_REFUSED when owner is none.
+ */
+struct keyring *keyring_issue(const struct keyring *owner, enum role role,
+			      struct err *e);
+
+/* "owner", ...; "unknown" for what is none. */
+const char *role_name(uint8_t role);
+
+/* What a verb needs of a key; ERR_REFUSED names the role, and which would do.
+ */
+enum key_need {
+	NEED_READ,  /* contents */
+	NEED_WRITE, /* sessions */
+	NEED_KEEP,  /* tombs, generations */
+	NEED_OWN,   /* the authority */
+};
+int keyring_need(const struct keyring *k, enum key_need need, struct err *e);
+
+/* Store the bundle in a new slot under a passphrase: keys/<slot>. */
 int keyring_put_slot(struct store *s, const struct keyring *k,
 		     const char *passphrase, struct err *e);
 
 /* Write a key file, mode 0600; ERR_EXISTS when there is a file. */
 int keyring_put_file(const char *path, const struct keyring *k, struct err *e);
+
+/* The same text to a descriptor. */
+int keyring_put_fd(int fd, const struct keyring *k, struct err *e);
+
+/* A slot's bytes: 1 opened, 0 another passphrase, -1 damaged
+ * (ERR_INTEGRITY) or no memory. */
+int keyring_decode_slot(const void *data, size_t size, const char *passphrase,
+			struct keyring *k, struct err *e);
+
+/* What can be seen of a slot without its passphrase. */
+struct key_slot {
+	char name[8 + ID_TEXT]; /* the object's */
+	bool damaged;
+	struct id id; /* of the key in it, as it says */
+};
+struct slots {
+	struct key_slot *slots;
+	size_t count;
+};
+int slots_list(struct store *s, struct slots *slots, struct err *e);
+void slots_fini(struct slots *s);
 
 /* The text of a key file, which is changed; false when it is none. */
 bool keyring_decode_text(char *text, struct keyring *k);
@@ -79,6 +126,7 @@ struct keyring *keyring_open(struct store *s, const struct id *repo,
 enum sign_use {
 	SIGN_WRITE = 1 << 0, /* sessions, segments, commits: writers */
 	SIGN_KEEP = 1 << 1,  /* tombs, generations, revoking: maintainers */
+	SIGN_OWN = 1 << 2,   /* keys: owners */
 };
 
 /* Who signed, as the authority's certificate says. */
@@ -86,6 +134,7 @@ struct signer {
 	struct id id;
 	uint8_t role;
 	unsigned uses; /* all SIGN_* that this role may sign */
+	bool removed;  /* the key has been removed since */
 };
 
 /*
@@ -105,7 +154,11 @@ struct sign_want {
 int keyring_sign(const struct keyring *k, const char *name, struct buf *b,
 		 struct err *e);
 
-/* Check what keyring_sign() appended; *size becomes the size without it. */
+/*
+ * Check what keyring_sign() appended; *size becomes the size without it.
+ * ERR_INTEGRITY: not signed by one who may.  ERR_REFUSED: signed by a key that
+ * has been removed, and made after that (issued.h).
+ */
 int keyring_check(const struct keyring *k, const struct sign_want *want,
 		  const uint8_t *data, size_t *size, struct err *e);
 

@@ -43,11 +43,36 @@ static int seal_frames(struct sealer *s, const char *name,
 	return 0;
 }
 
+/*
+ * Who may make what (FORMAT.md, 1).  Readers check it by the signature; this
+ * is for an honest program with the wrong key, before it has done half of
+ * something.
+ */
+static int check_maker(const struct keyring *k, const char *name, struct err *e)
+{
+	static const struct {
+		const char *prefix;
+		enum key_need need;
+	} makers[] = {
+		{ "gen/", NEED_KEEP },   { "tomb/", NEED_KEEP },
+		{ "ring/", NEED_WRITE }, { "issued/", NEED_OWN },
+		{ "void/", NEED_OWN },
+	};
+
+	for (size_t i = 0; i < sizeof(makers) / sizeof(makers[0]); i++)
+		if (strncmp(name, makers[i].prefix, strlen(makers[i].prefix)) ==
+		    0)
+			return keyring_need(k, makers[i].need, e);
+	return 0;
+}
+
 int obj_seal(const struct keyring *k, const char *name, struct buf *body,
 	     struct buf *out, struct err *e)
 {
 	uint8_t salt[SALT_SIZE];
 
+	if (check_maker(k, name, e) < 0)
+		return -1;
 	if (keyring_sign(k, name, body, e) < 0)
 		return -1;
 	keys_random(salt, sizeof(salt));

@@ -24,7 +24,8 @@
 #define OBJ_HEADER 40u
 #define OBJ_FRAME  (1u << 20)
 
-/* Seal and sign body (which grows by the signature) into out. */
+/* Seal and sign body (which grows by the signature) into out.  ERR_REFUSED
+ * when the name is one that this role may not make. */
 int obj_seal(const struct keyring *k, const char *name, struct buf *body,
 	     struct buf *out, struct err *e);
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "repo/generation.h"
 #include "repo/internal.h"
+#include "repo/issued.h"
 
 /*
  * Two data packs being filled or written at 32 MiB each keep the whole
@@ -20,6 +21,19 @@
 #define CHUNK_AVG      (32u << 10)
 #define ZIP_LEVEL      3
 #define FOOTERS_MAX    (24u << 20)
+
+static int put_first_key(struct store *store, const struct keyring *keys,
+			 bool file, struct err *e)
+{
+	struct issued_key key = { .id = keys->cert.signer,
+				  .role = ROLE_OWNER,
+				  .file = file,
+				  .box = true,
+				  .time_ns = clock_wall_ns() };
+
+	memcpy(key.box_public, keys->box_public, BOX_PUBLIC);
+	return issued_put(store, keys, &key, e);
+}
 
 static int create_all(struct store *store, const struct repo_create *create,
 		      const struct repo_config *config, struct keyring *keys,
@@ -33,7 +47,8 @@ static int create_all(struct store *store, const struct repo_create *create,
 	if (u->passphrase != NULL &&
 	    keyring_put_slot(store, keys, u->passphrase, e) < 0)
 		return -1;
-	if (generation_put(store, keys, &first, e) < 0)
+	if (put_first_key(store, keys, u->key_file != NULL, e) < 0 ||
+	    generation_put(store, keys, &first, e) < 0)
 		return -1;
 	/* last: a repository is one when it has a config */
 	return config_put(store, keys, config, e);
@@ -73,6 +88,7 @@ void repo_close(struct repo *r)
 	footers_free(r->footers);
 	data_keys_free(r->ring);
 	keyring_free(r->keys);
+	issued_free(r->issued);
 	store_close(r->store);
 	free(r->cache_dir);
 	free(r);
@@ -104,6 +120,31 @@ static void open_cache(struct repo *r, const char *dir)
 		r->cache_dir = mem_take(&own);
 }
 
+/* A key that has been removed is told so: what it would do would not count. */
+static int check_own(const struct repo *r, struct err *e)
+{
+	const struct issued_key *own =
+		issued_find(r->issued, &r->keys->cert.signer);
+	char when[CLOCK_TEXT];
+
+	if (own == NULL || !own->removed)
+		return 0;
+	clock_text_local(own->removed_ns, when);
+	return err_set(e, ERR_REFUSED,
+		       "this %s's key was removed from the repository (%s): "
+		       "ask an owner for a new one",
+		       role_name(r->keys->role), when);
+}
+
+static int open_issued(struct repo *r, struct err *e)
+{
+	r->issued = issued_load(r->store, r->keys, e);
+	if (r->issued == NULL)
+		return -1;
+	r->keys->issued = r->issued;
+	return check_own(r, e);
+}
+
 static int open_parts(struct repo *r, const struct repo_open *open,
 		      struct err *e)
 {
@@ -112,7 +153,8 @@ static int open_parts(struct repo *r, const struct repo_open *open,
 	if (config_load(r->store, &r->config, &raw, e) < 0)
 		return -1;
 	r->keys = keyring_open(r->store, &r->config.repo, &open->unlock, e);
-	if (r->keys == NULL || config_check(&raw, r->keys, e) < 0)
+	if (r->keys == NULL || config_check(&raw, r->keys, e) < 0 ||
+	    open_issued(r, e) < 0)
 		return -1;
 	if (!cut_sizes_from_avg(r->config.chunk_avg, &r->cut))
 		return err_set(e, ERR_INTEGRITY, "impossible chunk size");

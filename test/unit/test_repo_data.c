@@ -101,8 +101,19 @@ static const struct fake *fake_of(const struct image_root *root)
 	return NULL;
 }
 
+/* Others may read what lies in a source tree: no key for use. */
+static void private_copy(const char *from, const char *to)
+{
+	AUTO(buf_fini) struct buf b = BUF_INIT;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(file_load(from, 1u << 16, &b, &e), 0);
+	assert_int_equal(file_save(to, 0600, b.p, b.len, &e), 0);
+}
+
 static void test_read(void **state)
 {
+	AUTO(kit_fini) struct kit kit = { .dir = "" };
 	const char *data = getenv("VMKEEP_TEST_DATA");
 	AUTO(store_close_at) struct store *s = store_mem_new();
 	AUTO(catalog_fini) struct catalog c;
@@ -120,7 +131,9 @@ static void test_read(void **state)
 	autofree char *key = path_join(folder, "key");
 
 	load_tree(store, "", s);
-	const struct repo_open o = { .unlock = { .key_file = key } };
+	kit_init(&kit);
+	private_copy(key, kit.key_file);
+	const struct repo_open o = { .unlock = { .key_file = kit.key_file } };
 	AUTO(repo_close_at) struct repo *r = NULL;
 
 	r = repo_open(store_mem_share(s), &o, &e);

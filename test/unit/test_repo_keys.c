@@ -165,7 +165,7 @@ static void test_roles(void **state)
 	static const struct {
 		uint8_t role;
 		unsigned uses;
-	} cases[] = { { ROLE_OWNER, SIGN_WRITE | SIGN_KEEP },
+	} cases[] = { { ROLE_OWNER, SIGN_WRITE | SIGN_KEEP | SIGN_OWN },
 		      { ROLE_WRITER, SIGN_WRITE },
 		      { ROLE_MAINTAINER, SIGN_KEEP },
 		      { ROLE_RESTORER, 0 },
@@ -177,7 +177,7 @@ static void test_roles(void **state)
 		AUTO(keyring_free_at)
 		struct keyring *k = kit_role(keys, cases[i].role);
 
-		for (unsigned want = 0; want < 4; want++)
+		for (unsigned want = 0; want < 8; want++)
 			assert_int_equal(accepts(k, want),
 					 (cases[i].uses & want) != 0
 						 ? cases[i].uses
