@@ -25,6 +25,10 @@ void fetch_free_at(struct fetch **f);
 int fetch_get(struct fetch *f, enum blob_class class, const struct hash *id,
 	      const uint8_t **data, size_t *size, struct err *e);
 
+/* The same from one place only, which footers_check() has confirmed. */
+int fetch_at(struct fetch *f, const struct place *place, const struct hash *id,
+	     const uint8_t **data, size_t *size, struct err *e);
+
 /*
  * Open the blob `number` of a pack whose sealed bytes are given, and check
  * every id in it.  For whoever reads whole packs.

@@ -190,6 +190,20 @@ int index_refresh(struct index *ix, uint64_t *generation, struct err *e)
 	return 0;
 }
 
+int index_open_generation(struct index *ix, uint64_t number, struct err *e)
+{
+	AUTO(generation_fini) struct generation g = { 0 };
+	struct err why = ERR_INIT;
+
+	if (generation_load(ix->parts.store, ix->parts.keys, number, &g, e) < 0)
+		return -1;
+	for (size_t i = 0; i < g.segment_count; i++)
+		if (index_open_segment(ix, g.segments[i].name, &why) < 0 &&
+		    e->code == ERR_NONE)
+			*e = why;
+	return e->code == ERR_NONE ? 0 : -1;
+}
+
 static int open_one(void *ctx, const char *name, const struct store_stat *st,
 		    struct err *e)
 {
@@ -265,6 +279,7 @@ static int find_in(struct index *ix, const struct index_segment *s,
 		    w->skip-- == 0) {
 			hit->place = p;
 			hit->segment = s;
+			hit->entry = i;
 			return 1;
 		}
 	}
@@ -300,6 +315,16 @@ int index_find(struct index *ix, const struct index_ask *ask,
 
 	pthread_rwlock_unlock(&ix->lock);
 	return found;
+}
+
+const struct index_segment *index_segment_named(struct index *ix,
+						const char *name)
+{
+	pthread_rwlock_rdlock(&ix->lock);
+	const struct index_segment *s = find_open(ix, name);
+
+	pthread_rwlock_unlock(&ix->lock);
+	return s;
 }
 
 const char *index_segment_name(const struct index_segment *s)

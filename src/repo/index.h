@@ -45,6 +45,10 @@ int index_open_sessions(struct index *ix, struct err *e);
  * there is none; ERR_INTEGRITY also for a name that is no segment's. */
 int index_open_segment(struct index *ix, const char *name, struct err *e);
 
+/* Open all that a generation lists, if it is not open yet: 0 when all of it
+ * could be opened.  ERR_NOT_FOUND when there is no such generation any more. */
+int index_open_generation(struct index *ix, uint64_t number, struct err *e);
+
 /*
  * The cache may lie by silence.  On a miss: read again from the store what
  * came from the cache.  Once; false when there is nothing (more) to gain.
@@ -77,6 +81,7 @@ struct index_hit {
 	struct place place;
 	enum index_tier tier;
 	const struct index_segment *segment; /* where the entry stands */
+	uint64_t entry;                      /* its number there */
 };
 
 /*
@@ -87,6 +92,10 @@ struct index_hit {
 int index_find(struct index *ix, const struct index_ask *ask,
 	       enum blob_class class, const struct hash *id,
 	       struct index_hit *hit, struct err *why);
+
+/* The open segment of this name, or NULL. */
+const struct index_segment *index_segment_named(struct index *ix,
+						const char *name);
 
 /* The segment's name, and its bytes: for what it leans on. */
 const char *index_segment_name(const struct index_segment *s);

@@ -73,15 +73,36 @@ static bool map_cached(const char *path, struct index_segment *s)
 	return false;
 }
 
+/* Who may sign a segment: its session's writer, or a collector for what a
+ * generation lists. */
+static int check_signer(const struct segment *s, const struct signer *by,
+			struct err *e)
+{
+	unsigned use =
+		s->generation == SEGMENT_COLLECTED ? SIGN_KEEP : SIGN_WRITE;
+
+	if (by->uses & use)
+		return 0;
+	return err_set(e, ERR_INTEGRITY, "signed by a key of the wrong role");
+}
+
 /* 0 and the view on s->memory. */
 static int load_memory(const struct index_parts *parts, struct index_segment *s,
 		       struct err *e)
 {
+	struct signer by;
+	const struct sign_want want = {
+		.name = s->name,
+		.uses = SIGN_WRITE | SIGN_KEEP,
+		.by = &by,
+	};
+
 	buf_clear(&s->memory);
-	if (obj_load(parts->store, parts->keys, s->name, SIGN_WRITE,
-		     OBJECT_MAX_SEGMENT, &s->memory, e) < 0)
+	if (obj_load_want(parts->store, parts->keys, &want, OBJECT_MAX_SEGMENT,
+			  &s->memory, e) < 0 ||
+	    segment_parse(s->memory.p, s->memory.len, &s->view, e) < 0)
 		return -1;
-	return segment_parse(s->memory.p, s->memory.len, &s->view, e);
+	return check_signer(&s->view, &by, e);
 }
 
 /* What is in memory goes to the cache; where that fails we do without. */
