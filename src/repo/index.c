@@ -336,3 +336,41 @@ const struct segment *index_segment_view(const struct index_segment *s)
 {
 	return &s->view;
 }
+
+/* ---- what is in a segment -------------------------------------------- */
+
+void index_segment_about(const struct index_segment *s,
+			 struct index_about *about)
+{
+	*about = (struct index_about){
+		.session = s->view.session,
+		.generation = s->view.generation,
+		.packs = s->view.packs,
+		.nodes = s->view.nodes,
+		.chunks = s->view.chunks,
+		.leans = s->view.leans,
+	};
+}
+
+int index_segment_entries(const struct index_segment *s, uint64_t from,
+			  struct segment_entry_new *out, size_t count,
+			  struct err *e)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!segment_raw(&s->view, from + i, &out[i]))
+			return err_set(e, ERR_INTEGRITY,
+				       "segment '%s' has no such entry",
+				       s->name);
+	return 0;
+}
+
+int index_segment_packs(const struct index_segment *s, uint32_t from,
+			struct segment_pack *out, size_t count, struct err *e)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!segment_pack(&s->view, from + (uint32_t)i, &out[i]))
+			return err_set(e, ERR_INTEGRITY,
+				       "segment '%s' has no such pack",
+				       s->name);
+	return 0;
+}

@@ -97,8 +97,32 @@ int index_find(struct index *ix, const struct index_ask *ask,
 const struct index_segment *index_segment_named(struct index *ix,
 						const char *name);
 
-/* The segment's name, and its bytes: for what it leans on. */
 const char *index_segment_name(const struct index_segment *s);
+
+/*
+ * What is in an open segment.  (index_segment_view() is going away: a
+ * segment's bytes do not stay in memory.  Use these.)
+ */
+struct index_about {
+	struct id session;
+	uint64_t generation;
+	uint32_t packs;
+	uint64_t nodes; /* entries 0 to nodes - 1 */
+	uint64_t chunks;
+	uint32_t leans;
+};
+
+void index_segment_about(const struct index_segment *s,
+			 struct index_about *about);
+
+/* `count` entries from number `from` on, in order; as many packs of its
+ * table.  All must be there.  Cheap in batches of a few thousand. */
+int index_segment_entries(const struct index_segment *s, uint64_t from,
+			  struct segment_entry_new *out, size_t count,
+			  struct err *e);
+int index_segment_packs(const struct index_segment *s, uint32_t from,
+			struct segment_pack *out, size_t count, struct err *e);
+
 const struct segment *index_segment_view(const struct index_segment *s);
 
 /* Why the first of the segments that could not be opened could not: true, or

@@ -116,13 +116,9 @@ uint64_t segment_find(const struct segment *s, enum blob_class class,
 	return lo;
 }
 
-bool segment_pack(const struct segment *s, uint32_t i, struct segment_pack *p)
+bool segment_pack_get(const uint8_t data[SEGMENT_PACK], struct segment_pack *p)
 {
-	if (i >= s->packs)
-		return false;
-	struct reader r =
-		reader_of(s->data + SEGMENT_HEAD + (size_t)i * SEGMENT_PACK,
-			  SEGMENT_PACK);
+	struct reader r = reader_of(data, SEGMENT_PACK);
 
 	rd_copy(&r, p->id.b, ID_SIZE);
 	p->class = rd_u8(&r);
@@ -132,24 +128,45 @@ bool segment_pack(const struct segment *s, uint32_t i, struct segment_pack *p)
 	return p->class == BLOB_DATA || p->class == BLOB_NODE;
 }
 
-bool segment_place(const struct segment *s, uint64_t i, struct place *place)
+bool segment_pack(const struct segment *s, uint32_t i, struct segment_pack *p)
 {
-	struct segment_pack p;
+	return i < s->packs &&
+	       segment_pack_get(
+		       s->data + SEGMENT_HEAD + (size_t)i * SEGMENT_PACK, p);
+}
 
+void segment_entry_get(const uint8_t data[SEGMENT_ENTRY],
+		       struct segment_entry_new *n)
+{
+	struct reader r = reader_of(data, SEGMENT_ENTRY);
+
+	rd_copy(&r, n->prefix, PREFIX);
+	n->pack = rd_u32(&r);
+	n->blob = rd_u16(&r);
+	n->blob |= (uint32_t)rd_u8(&r) << 16;
+	n->slot = rd_u8(&r);
+}
+
+bool segment_raw(const struct segment *s, uint64_t i,
+		 struct segment_entry_new *out)
+{
 	if (i >= s->nodes + s->chunks)
 		return false;
-	struct reader r =
-		reader_of(entry_at(s, i) + PREFIX, SEGMENT_ENTRY - PREFIX);
-	uint32_t pack = rd_u32(&r);
-	uint32_t lo = rd_u16(&r);
+	segment_entry_get(entry_at(s, i), out);
+	return true;
+}
 
-	place->blob = lo | (uint32_t)rd_u8(&r) << 16;
-	place->slot = rd_u8(&r);
-	if (!segment_pack(s, pack, &p) ||
+bool segment_place(const struct segment *s, uint64_t i, struct place *place)
+{
+	struct segment_entry_new n;
+	struct segment_pack p;
+
+	if (!segment_raw(s, i, &n) || !segment_pack(s, n.pack, &p) ||
 	    (p.class == BLOB_NODE) != (i < s->nodes))
 		return false;
-	place->pack = p.id;
-	place->class = p.class;
+	*place = (struct place){
+		.pack = p.id, .class = p.class, .blob = n.blob, .slot = n.slot
+	};
 	return true;
 }
 

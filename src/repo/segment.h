@@ -46,6 +46,14 @@ struct segment_pack {
 	struct id key;  /* data key; zero for nodes, and for moved blobs */
 };
 
+/* An entry. */
+struct segment_entry_new {
+	uint8_t prefix[16];
+	uint32_t pack; /* number in the table */
+	uint32_t blob;
+	uint8_t slot;
+};
+
 /* The generation of segments that collectors write: no session's. */
 #define SEGMENT_COLLECTED UINT64_MAX
 
@@ -87,8 +95,17 @@ bool segment_entry(const struct segment *s, uint64_t i, const struct hash *id,
 /* Entry i, whatever its prefix; false as above. */
 bool segment_place(const struct segment *s, uint64_t i, struct place *place);
 
+/* Entry i as it stands there; false when there is none. */
+bool segment_raw(const struct segment *s, uint64_t i,
+		 struct segment_entry_new *out);
+
 /* The 16 bytes of entry i's prefix; i is in bounds. */
 const uint8_t *segment_prefix(const struct segment *s, uint64_t i);
+
+/* One entry, or one pack of the table (false: it is none), from its bytes. */
+void segment_entry_get(const uint8_t data[SEGMENT_ENTRY],
+		       struct segment_entry_new *n);
+bool segment_pack_get(const uint8_t data[SEGMENT_PACK], struct segment_pack *p);
 
 /* Pack number i of the table; false when it is none. */
 bool segment_pack(const struct segment *s, uint32_t i, struct segment_pack *p);
@@ -104,13 +121,6 @@ void segment_leans(const struct segment *s, struct segment_leans *l);
 bool segment_leans_next(struct segment_leans *l, char **name);
 
 /* ---- writing --------------------------------------------------------- */
-
-struct segment_entry_new {
-	uint8_t prefix[16];
-	uint32_t pack; /* number in the table given to segment_encode() */
-	uint32_t blob;
-	uint8_t slot;
-};
 
 struct segment_new {
 	struct id session;
