@@ -4,6 +4,7 @@
 
 /* An open repository, for the files of repo/ only. */
 
+#include "repo/access.h"
 #include "repo/cut.h"
 #include "repo/footers.h"
 #include "repo/index.h"
@@ -69,12 +70,11 @@ int data_key_session(struct repo *r, const char *name, struct id *id,
 
 /* Seal every data key to those recipients that it is not sealed to yet; owners
  * only.  May be killed, may run twice at once, and may be repeated. */
-struct ring_sealing {
-	uint64_t keys;   /* data keys seen */
-	uint64_t sealed; /* boxes added */
-	uint64_t failed; /* keys that could not be opened or stored */
-	struct err why;  /* the first of these */
-};
-int data_keys_seal(struct repo *r, struct ring_sealing *s, struct err *e);
+int data_keys_seal(struct repo *r, struct access_sealing *s, struct err *e);
+
+/* ---- repo.c ---------------------------------------------------------- */
+
+/* Read again which keys there are. */
+int repo_reload_issued(struct repo *r, struct err *e);
 
 #endif

@@ -112,6 +112,10 @@ struct slots {
 int slots_list(struct store *s, struct slots *slots, struct err *e);
 void slots_fini(struct slots *s);
 
+/* Delete those of one key, as they were listed. */
+int slots_delete(struct store *s, const struct slots *slots,
+		 const struct id *id, struct err *e);
+
 /* The text of a key file, which is changed; false when it is none. */
 bool keyring_decode_text(char *text, struct keyring *k);
 

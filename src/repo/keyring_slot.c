@@ -284,3 +284,20 @@ int slots_list(struct store *s, struct slots *slots, struct err *e)
 	slots_fini(slots);
 	return -1;
 }
+
+int slots_delete(struct store *s, const struct slots *slots,
+		 const struct id *id, struct err *e)
+{
+	for (size_t i = 0; i < slots->count; i++) {
+		const struct key_slot *slot = &slots->slots[i];
+
+		if (slot->damaged || memcmp(slot->id.b, id->b, ID_SIZE) != 0 ||
+		    store_del(s, slot->name, e) == 0)
+			continue;
+		if (e->code != ERR_NOT_FOUND)
+			return err_ctx(e, "cannot delete key slot '%s'",
+				       slot->name);
+		err_clear(e);
+	}
+	return 0;
+}

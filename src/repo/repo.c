@@ -136,13 +136,16 @@ static int check_own(const struct repo *r, struct err *e)
 		       role_name(r->keys->role), when);
 }
 
-static int open_issued(struct repo *r, struct err *e)
+int repo_reload_issued(struct repo *r, struct err *e)
 {
-	r->issued = issued_load(r->store, r->keys, e);
-	if (r->issued == NULL)
+	struct issued *now = issued_load(r->store, r->keys, e);
+
+	if (now == NULL)
 		return -1;
-	r->keys->issued = r->issued;
-	return check_own(r, e);
+	issued_free(r->issued);
+	r->issued = now;
+	r->keys->issued = now;
+	return 0;
 }
 
 static int open_parts(struct repo *r, const struct repo_open *open,
@@ -154,7 +157,7 @@ static int open_parts(struct repo *r, const struct repo_open *open,
 		return -1;
 	r->keys = keyring_open(r->store, &r->config.repo, &open->unlock, e);
 	if (r->keys == NULL || config_check(&raw, r->keys, e) < 0 ||
-	    open_issued(r, e) < 0)
+	    repo_reload_issued(r, e) < 0 || check_own(r, e) < 0)
 		return -1;
 	if (!cut_sizes_from_avg(r->config.chunk_avg, &r->cut))
 		return err_set(e, ERR_INTEGRITY, "impossible chunk size");
