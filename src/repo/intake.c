@@ -220,7 +220,8 @@ static int open_session(struct intake *in, struct err *e)
 			       "this version of vmkeep cannot write to the "
 			       "repository: use a newer one");
 	if (session_open(r, in->host, &in->session, e) < 0 ||
-	    index_open_sessions(r->index, e) < 0)
+	    index_open_sessions(r->index, e) < 0 ||
+	    damage_load(r, &in->damage, e) < 0)
 		return -1;
 	in->ask = (struct index_ask){
 		.generation = in->session.generation,
@@ -343,6 +344,7 @@ void intake_close(struct intake *in)
 	free_queue(in->work, free_job);
 	free_queue(in->free, free);
 	leans_fini(&in->leans);
+	damage_fini(&in->damage);
 	pthread_rwlock_destroy(&in->running);
 	pthread_mutex_destroy(&in->nodes_lock);
 	pthread_mutex_destroy(&in->beat_lock);

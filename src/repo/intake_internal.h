@@ -9,6 +9,7 @@
 
 #include "base/queue.h"
 #include "repo/claims.h"
+#include "repo/damage.h"
 #include "repo/intake.h"
 #include "repo/internal.h"
 #include "repo/leans.h"
@@ -32,6 +33,7 @@ struct intake {
 	char *host;
 	struct session session;
 	struct index_ask ask; /* how this session looks ids up */
+	struct damage damage; /* places that are as good as missing */
 
 	struct queue *free; /* extent buffers */
 	struct queue *work; /* struct extent_job, waiting */

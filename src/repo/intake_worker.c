@@ -45,17 +45,31 @@ static void lean_on(struct intake *in, const struct index_segment *s)
 	pthread_mutex_unlock(&in->leans_lock);
 }
 
+/* A place that is not noted as damaged. */
+static bool find_place(struct intake *in, enum blob_class class,
+		       const struct hash *id, struct index_hit *hit)
+{
+	struct index_ask ask = in->ask;
+	struct err ignored = ERR_INIT;
+
+	while (index_find(in->repo->index, &ask, class, id, hit, &ignored) ==
+	       1) {
+		if (!damage_has(&in->damage, &hit->place))
+			return true;
+		ask.skip++;
+	}
+	return false;
+}
+
 /* Only look: claims nothing. */
 static bool is_known(struct intake *in, enum blob_class class,
 		     const struct hash *id)
 {
-	struct err ignored = ERR_INIT;
 	struct index_hit hit;
 
 	if (claims_has(in->claims, id))
 		return true;
-	if (index_find(in->repo->index, &in->ask, class, id, &hit, &ignored) !=
-	    1)
+	if (!find_place(in, class, id, &hit))
 		return false;
 	if (hit.tier == TIER_SIBLING)
 		lean_on(in, hit.segment);

@@ -66,15 +66,11 @@ static int check_maker(const struct keyring *k, const char *name, struct err *e)
 	return 0;
 }
 
-int obj_seal(const struct keyring *k, const char *name, struct buf *body,
-	     struct buf *out, struct err *e)
+static int seal_body(const struct keyring *k, const char *name,
+		     const struct buf *body, struct buf *out, struct err *e)
 {
 	uint8_t salt[SALT_SIZE];
 
-	if (check_maker(k, name, e) < 0)
-		return -1;
-	if (keyring_sign(k, name, body, e) < 0)
-		return -1;
 	keys_random(salt, sizeof(salt));
 	wr_bytes(out, magic, sizeof(magic));
 	wr_u16(out, FORMAT_VERSION);
@@ -87,6 +83,14 @@ int obj_seal(const struct keyring *k, const char *name, struct buf *body,
 		sealer_new(k->meta_key, salt, sizeof(salt), "vmkeep object", e);
 
 	return s != NULL ? seal_frames(s, name, body, out, e) : -1;
+}
+
+int obj_seal(const struct keyring *k, const char *name, struct buf *body,
+	     struct buf *out, struct err *e)
+{
+	if (check_maker(k, name, e) < 0 || keyring_sign(k, name, body, e) < 0)
+		return -1;
+	return seal_body(k, name, body, out, e);
 }
 
 static int open_frames(struct sealer *s, const char *name, const uint8_t *data,
@@ -145,7 +149,8 @@ static int open_body(const struct keyring *k, const struct sign_want *want,
 		return -1;
 	size_t body = out->len - start;
 
-	if (keyring_check(k, want, out->p + start, &body, e) < 0)
+	if (want->uses != SIGN_NONE &&
+	    keyring_check(k, want, out->p + start, &body, e) < 0)
 		return -1;
 	out->len = start + body;
 	return 0;
@@ -176,6 +181,18 @@ int obj_put_new(struct store *s, const struct keyring *k, const char *name,
 	AUTO(buf_fini) struct buf sealed = BUF_INIT;
 
 	if (obj_seal(k, name, body, &sealed, e) < 0)
+		return -1;
+	struct iovec iov = { .iov_base = sealed.p, .iov_len = sealed.len };
+
+	return store_put_new(s, name, &iov, 1, e);
+}
+
+int obj_put_unsigned(struct store *s, const struct keyring *k, const char *name,
+		     const struct buf *body, struct err *e)
+{
+	AUTO(buf_fini) struct buf sealed = BUF_INIT;
+
+	if (seal_body(k, name, body, &sealed, e) < 0)
 		return -1;
 	struct iovec iov = { .iov_base = sealed.p, .iov_len = sealed.len };
 

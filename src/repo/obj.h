@@ -24,6 +24,10 @@
 #define OBJ_HEADER 40u
 #define OBJ_FRAME  (1u << 20)
 
+/* Of objects that nobody signs, instead of SIGN_*: notes, which any role
+ * writes. */
+#define SIGN_NONE 0u
+
 /* Seal and sign body (which grows by the signature) into out.  ERR_REFUSED
  * when the name is one that this role may not make. */
 int obj_seal(const struct keyring *k, const char *name, struct buf *body,
@@ -42,6 +46,11 @@ int obj_open_want(const struct keyring *k, const struct sign_want *want,
 /* The same from and to a store. */
 int obj_put_new(struct store *s, const struct keyring *k, const char *name,
 		struct buf *body, struct err *e);
+
+/* Sealed and not signed: to be read with SIGN_NONE. */
+int obj_put_unsigned(struct store *s, const struct keyring *k, const char *name,
+		     const struct buf *body, struct err *e);
+
 int obj_load(struct store *s, const struct keyring *k, const char *name,
 	     unsigned uses, size_t max, struct buf *out, struct err *e);
 int obj_load_want(struct store *s, const struct keyring *k,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "repo/damage.h"
 #include "repo/fetch.h"
 #include "repo/generation.h"
 #include "repo/idset.h"
@@ -30,7 +31,9 @@ struct verify {
 	struct idset packs;
 	struct place *pack_list;
 	size_t pack_count;
-	struct idset bad; /* blobs that cannot be read */
+	struct idset bad;    /* blobs that cannot be read */
+	struct damage known; /* notes that are there */
+	struct damage found; /* what was found now */
 	uint64_t generation;
 	size_t walk_start, walk_end; /* damages that the walk has found */
 	const struct image *damaged; /* that the last damage is of, or NULL */
@@ -106,18 +109,25 @@ static struct id blob_key(const struct id *pack, uint32_t blob)
 	return key;
 }
 
+/* What is noted as damaged is asked only where its content is read, too. */
+static bool is_bad(const struct verify *v, const struct place *p, bool noted)
+{
+	struct id key = blob_key(&p->pack, p->blob);
+
+	return idset_has(&v->bad, key.b) ||
+	       (!noted && damage_has_blob(&v->known, &p->pack, p->blob));
+}
+
 /* A place that is in the index, of which its pack says the same, and whose
  * blob is not known to be damaged. */
-static bool find_good(struct verify *v, enum blob_class class,
-		      const struct hash *id, struct err *e)
+static bool find_place(struct verify *v, enum blob_class class,
+		       const struct hash *id, bool noted, struct err *e)
 {
 	struct index_ask ask = { .most = TIER_FRAIL };
 	struct index_hit hit;
 
 	while (index_find(v->repo->index, &ask, class, id, &hit, e) == 1) {
-		struct id key = blob_key(&hit.place.pack, hit.place.blob);
-
-		if (!idset_has(&v->bad, key.b)) {
+		if (!is_bad(v, &hit.place, noted)) {
 			remember_pack(v, &hit.place);
 			return true;
 		}
@@ -126,6 +136,13 @@ static bool find_good(struct verify *v, enum blob_class class,
 		ask.skip++;
 	}
 	return false;
+}
+
+static bool find_good(struct verify *v, enum blob_class class,
+		      const struct hash *id, struct err *e)
+{
+	return find_place(v, class, id, false, e) ||
+	       (v->o->read_data && find_place(v, class, id, true, e));
 }
 
 static int look_up(struct verify *v, enum blob_class class,
@@ -204,6 +221,21 @@ static bool check_extent(struct verify *v, const struct hash *id,
 	return check_runs(v, x, number);
 }
 
+/* Something below the node is lost: wherever it is, a writer must not take it
+ * for known. */
+static void note_frail(struct verify *v, const struct hash *id)
+{
+	struct index_ask ask = { .most = TIER_FRAIL };
+	struct err ignored = ERR_INIT;
+	struct index_hit hit;
+
+	while (index_find(v->repo->index, &ask, BLOB_NODE, id, &hit,
+			  &ignored) == 1) {
+		damage_add_node(&v->found, &hit.place);
+		ask.skip++;
+	}
+}
+
 /* The depth is bounded by the format: at most TREE_MAX_DEPTH calls deep. */
 static bool check_node(struct verify *v, const struct hash *id, unsigned level,
 		       uint64_t number)
@@ -235,6 +267,8 @@ static bool check_node(struct verify *v, const struct hash *id, unsigned level,
 	}
 	if (fine)
 		idset_add(&v->nodes, id->b);
+	else
+		note_frail(v, id);
 	return fine;
 }
 
@@ -297,7 +331,7 @@ static void walk_all(struct verify *v, const struct catalog *c)
 	v->walk_end = v->result->damage_count;
 }
 
-static void damage_fini(struct verify_damage *d)
+static void verify_damage_fini(struct verify_damage *d)
 {
 	free(d->object);
 	free(d->point);
@@ -310,7 +344,7 @@ static void forget_walk(struct verify *v)
 	struct verify_result *r = v->result;
 
 	for (size_t i = v->walk_start; i < v->walk_end; i++)
-		damage_fini(&r->damages[i]);
+		verify_damage_fini(&r->damages[i]);
 	if (v->walk_end > v->walk_start)
 		memmove(r->damages + v->walk_start, r->damages + v->walk_end,
 			(r->damage_count - v->walk_end) * sizeof(*r->damages));
@@ -329,6 +363,8 @@ static void mark_blob(struct verify *v, const struct footer_use *use,
 	struct id key = blob_key(&use->header.pack, number);
 
 	idset_add(&v->bad, key.b);
+	damage_add_blob(&v->found, use->header.class, &use->header.pack,
+			number);
 }
 
 /* Is it a part of what was asked for?  Points share packs. */
@@ -473,7 +509,7 @@ static int prepare(struct verify *v, const struct catalog *c, struct err *e)
 			return -1;
 	}
 	v->fetch = fetch_new(v->repo, e);
-	return v->fetch != NULL ? 0 : -1;
+	return v->fetch != NULL ? damage_load(v->repo, &v->known, e) : -1;
 }
 
 static void verify_fini(struct verify *v)
@@ -483,7 +519,20 @@ static void verify_fini(struct verify *v)
 	idset_fini(&v->chunks);
 	idset_fini(&v->packs);
 	idset_fini(&v->bad);
+	damage_fini(&v->known);
+	damage_fini(&v->found);
 	free(v->pack_list);
+}
+
+/* So that the next backup stores again what is lost. */
+static int note_damage(struct verify *v, struct err *e)
+{
+	char name[DAMAGE_NAME];
+
+	damage_sort(&v->found);
+	if (damage_covers(&v->known, &v->found))
+		return 0;
+	return damage_put(v->repo, &v->found, name, e);
 }
 
 int verify_run(struct repo *r, const struct catalog *c,
@@ -502,13 +551,13 @@ int verify_run(struct repo *r, const struct catalog *c,
 	if (o->read_data)
 		read_packs(&v, c);
 	result->packs = v.pack_count;
-	return 0;
+	return note_damage(&v, e);
 }
 
 void verify_result_fini(struct verify_result *r)
 {
 	for (size_t i = 0; i < r->damage_count; i++)
-		damage_fini(&r->damages[i]);
+		verify_damage_fini(&r->damages[i]);
 	free(r->damages);
 	memset(r, 0, sizeof(*r));
 }
