@@ -92,7 +92,7 @@ class Demo:
             self.guest = self.lab.guest(NAME, start=False)
             self.relabel()
             self.guest.start()
-        self.guest.wait_counter_beyond(20, timeout=180)
+        self.guest.wait_counter_beyond(20)
         self.show_status()
 
     def relabel(self):

@@ -18,8 +18,9 @@ def backup_running(place, guest, *args):
     assert point["level"] == "ram" and not item["degraded"], item
     assert item["warnings"] == [], item
     place.note(f"gap {1000 * gap:.0f} ms, pause {point['pause_ms']} ms")
-    # the goal is 200 ms; machines for tests are loaded
-    assert gap < 2, f"the guest stood still for {gap} s"
+    # the goal is 200 ms, and bench/standstill.py measures it; what a loaded
+    # machine adds is no failure, but a guest that was forgotten is
+    assert gap < 20, f"the guest stood still for {gap} s"
     untouched(place, guest, disks)
     healthy(guest)
     return point, before
@@ -109,6 +110,7 @@ def several_times(place):
         untouched(place, guest, guest.disks())
         numbers.append(instant(place, answer["items"][0]["point"]["id"],
                                guest))
+        guest.wait_counter_beyond(numbers[-1] + 1)
     assert numbers == sorted(set(numbers)), numbers
     assert stored[1] < 40 and stored[2] < 40, stored
     place.note("stored " + " ".join(f"{mib:.1f}" for mib in stored) + " MiB")

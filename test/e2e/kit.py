@@ -10,12 +10,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
 
-from lab import Lab, LabError, wait_until  # noqa: E402
+from lab import PATIENCE, Lab, LabError, wait_until  # noqa: E402
 from recipe import disk_targets  # noqa: E402
 
 DONE, FAILED, USAGE, PARTLY, BUSY, INTEGRITY = range(6)
@@ -75,7 +74,8 @@ class Place:
         return [self.program, *map(str, args),
                 *(["--key-file", str(self.key_file)] if key else [])]
 
-    def run(self, *args, key=True, env=None, timeout=180, input=None):
+    def run(self, *args, key=True, env=None, timeout=PATIENCE,
+            input=None):
         """Runs it, however it ends. Returns the CompletedProcess."""
         return self.lab.run(*self.argv(*args, key=key), check=False,
                             env=self.environment(env), timeout=timeout,
@@ -110,7 +110,7 @@ class Place:
         this word in its journal, until go(). The watchdog stays awake."""
         env = {**options.pop("env", {}), "VMKEEP_TEST_STOP": word}
         process = self.start(*args, env=env, **options)
-        wait_until(lambda: stopped(process) or process.poll() is not None, 90,
+        wait_until(lambda: stopped(process) or process.poll() is not None,
                    f"a stop at '{word}'")
         if process.poll() is not None:
             raise LabError(f"ended before '{word}': {process.communicate()}")
@@ -158,9 +158,9 @@ class Place:
                 continue
         return found
 
-    def wait_watchdog(self, timeout=60):
+    def wait_watchdog(self):
         """Waits until a dead capture's watchdog has done its duty."""
-        wait_until(lambda: not self.helpers(), timeout, "the watchdog's end")
+        wait_until(lambda: not self.helpers(), "the watchdog's end")
 
     def no_leftovers(self):
         """Nothing of a capture is left in any folder, and no process."""
@@ -169,7 +169,7 @@ class Place:
         left += list(self.state.rglob("*.journal"))
         left += list((self.state / "spool").glob("*"))
         assert not left, f"left behind: {list(map(str, left))}"
-        wait_until(lambda: not self.helpers(), 10, "our helpers' end")
+        wait_until(lambda: not self.helpers(), "our helpers' end")
 
 
 def said(done, args, code, words):
@@ -193,13 +193,14 @@ def stopped(process):
 
 
 def go(process):
-    """Lets a held program go on."""
-    os.kill(process.pid, signal.SIGCONT)
+    """Lets a held program go on, if it has not ended meanwhile."""
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGCONT)
 
 
-def finish(process, code=DONE, words=(), timeout=180):
+def finish(process, code=DONE, words=()):
     """Waits for a started program. Returns a CompletedProcess."""
-    out, err = process.communicate(timeout=timeout)
+    out, err = process.communicate(timeout=PATIENCE)
     done = subprocess.CompletedProcess(process.args, process.returncode, out,
                                        err)
     said(done, process.args[-6:], code, words)
@@ -233,6 +234,7 @@ def on_own_disks(guest, disks):
 
 
 def thawed(guest):
+    guest.wait_agent()
     status = guest.agent("guest-fsfreeze-status")
     assert status == "thawed", status
 
@@ -270,7 +272,7 @@ def stop(process):
 
 
 __all__ = ["BUSY", "DONE", "FAILED", "INTEGRITY", "KILLED", "LONG", "Lab",
-           "LabError", "PARTLY", "Place", "Skip", "TESTS", "USAGE",
-           "finish", "go", "healthy", "hears", "instant", "on_own_disks",
-           "only_long", "said", "stop", "test", "thawed", "untouched",
-           "wait_until"]
+           "LabError", "PARTLY", "PATIENCE", "Place", "Skip", "TESTS",
+           "USAGE", "finish", "go", "healthy", "hears", "instant",
+           "on_own_disks", "only_long", "said", "stop", "stopped", "test",
+           "thawed", "untouched", "wait_until"]

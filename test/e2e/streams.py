@@ -12,8 +12,8 @@ import subprocess
 import threading
 from pathlib import Path
 
-from kit import (DONE, FAILED, INTEGRITY, USAGE, finish, go, stop, test,
-                 wait_until)
+from kit import (DONE, FAILED, INTEGRITY, PATIENCE, USAGE, finish, go, said,
+                 stop, stopped, test, wait_until)
 
 PAGE, EXTENT = 4096, 4 << 20
 MIB, TIB = 1 << 20, 1 << 40
@@ -43,7 +43,7 @@ def piped(place, *args, data=b"", key=True, env=None, code=DONE):
     own = ["--key-file", place.key_file] if key else []
     done = subprocess.run(
         place.lab.argv(*place.argv(args[0], *own, *args[1:], key=False)),
-        input=data, env=place.lab.env(place.environment(env)), timeout=180,
+        input=data, env=place.lab.env(place.environment(env)), timeout=PATIENCE,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == code, (args, done.returncode, done.stderr)
     return done.stdout
@@ -126,7 +126,7 @@ def sparse(place):
             image.seek(offset)
             image.write(mark)
     before = os.times()
-    point, answer = take_in(place, "sparse", file, timeout=60)
+    point, answer = take_in(place, "sparse", file)
     assert answer["stored_bytes"] < MIB, answer
     out = exported(place, point, "sparse.out")
     after = os.times()
@@ -186,7 +186,7 @@ def pipes(place):
     os.close(writer)
     os.read(reader, 10)
     os.close(reader)
-    _, said = gone.communicate(timeout=60)
+    _, said = gone.communicate(timeout=PATIENCE)
     assert gone.returncode == FAILED and "pipe" in said, (gone, said)
     piped(place, "import", "nothing", "-")
     assert piped(place, "export", "nothing@latest", "-") == b""
@@ -235,19 +235,31 @@ def moved_in(process, file):
 @test
 def cut_meanwhile(place):
     """A file that is cut while it is read: no point, and no damage either."""
-    file = save(place, "cut", random.Random(1).randbytes(64 * MIB))
-    for i in range(9):
-        process = place.start("import", f"cut {i}", file)
-        wait_until(lambda: process.poll() is not None
-                   or moved_in(process, file), 30, "its start", pause=0.0002)
-        if process.poll() is None:  # else it was too quick for us
-            break
-        finish(process)
-    os.kill(process.pid, signal.SIGSTOP)
-    os.truncate(file, MIB)
-    go(process)
-    finish(process, FAILED, ["cut", "while it was read"])
-    place.vmkeep("show", f"cut {i}", code=FAILED)
+    for i in range(50):
+        data = random.Random(i).randbytes(64 * MIB)
+        done = cut_once(place, f"cut {i}", save(place, "cut", data))
+        if done.returncode != DONE:
+            said(done, ["import"], FAILED, ["cut", "while it was read"])
+            place.vmkeep("show", f"cut {i}", code=FAILED)
+            return
+        # it was quicker than we: then it has all of it
+        assert exported(place, f"cut {i}").read_bytes() == data
+    raise AssertionError("never cut in time")
+
+
+def cut_once(place, name, file):
+    """Imports a file, and cuts it when its reading has begun."""
+    process = place.start("import", name, file)
+    wait_until(lambda: process.poll() is not None or moved_in(process, file),
+               "its start", pause=0.0002)
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGSTOP)
+        wait_until(lambda: stopped(process) or process.poll() is not None,
+                   "a stop", pause=0.0002)
+        os.truncate(file, MIB)
+        go(process)
+    out, err = process.communicate(timeout=PATIENCE)
+    return subprocess.CompletedProcess([], process.returncode, out, err)
 
 
 @test
@@ -380,9 +392,9 @@ def point_forms(place):
     """@latest, a time and its beginnings, an id and its first digits; what
     is not there, or not enough."""
     file = save(place, "forms", b"first")
-    first, answer = take_in(place, "forms", file)
+    first, _ = take_in(place, "forms", file)
     file.write_bytes(b"second")
-    second, _ = take_in(place, "forms", file)
+    second, answer = take_in(place, "forms", file)
     time = answer["items"][0]["point"]["time"]
     assert time.endswith("Z"), time
 

@@ -3,8 +3,10 @@
 
 import contextlib
 import os
+import signal
+import time
 
-from kit import (DONE, FAILED, PARTLY, finish, go, healthy, instant,
+from kit import (DONE, FAILED, PARTLY, PATIENCE, finish, go, healthy, instant,
                  test, thawed, untouched, wait_until)
 
 MIB = 1 << 20
@@ -121,7 +123,7 @@ def overlay_gets(place, name, enough, words):
     with small(place, "small-overlay", 4) as folder:
         process = place.start_until("taken", "backup", guest.name, "--memory",
                                     "--overlay-dir", folder)
-        wait_until(lambda: enough(guest, free(place, folder)), 60,
+        wait_until(lambda: enough(guest, free(place, folder)),
                    "a full overlay")
         go(process)
         done = finish(process, FAILED, words)
@@ -180,15 +182,20 @@ def restarted(place, guest, args, word, kill):
     disks = guest.disks()
     process = place.start_until(word, "backup", guest.name, *args)
     go(process)
+    if kill:
+        # held again, so that it cannot come to a pivot before the kill
+        time.sleep(0.05)
+        os.kill(process.pid, signal.SIGSTOP)
     try:
-        place.lab.restart_libvirtd(kill)
+        place.lab.restart_libvirtd(kill, lambda: go(process))
     finally:
-        out, err = process.communicate(timeout=180)
+        go(process)
+        out, err = process.communicate(timeout=PATIENCE)
     code = process.returncode
     place.note(f"{word}{'!' * kill} {code}")
     assert code in (DONE, FAILED, PARTLY), (code, out, err)
     assert code == DONE or err.strip(), (code, out, err)
-    wait_until(lambda: not place.helpers(), 60, "the watchdog's end")
+    place.wait_watchdog()
     place.vmkeep("recover")
     survived(place, guest, disks)
 

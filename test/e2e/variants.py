@@ -122,7 +122,7 @@ def uefi(place):
     healthy(guest)
     forget(guest)
     answer = place.restore(point["id"], "uefi-boot", "--start")
-    guest.wait_counter_beyond(captured, 180)
+    guest.wait_counter_beyond(captured)
     assert str(guest.nvram()) in answer["files"], answer
     assert guest.nvram().stat().st_size == len(variables)
     healthy(guest)
@@ -143,11 +143,11 @@ def paused_by_user(place):
     guest.wait_counter_beyond(3)
     disks = guest.disks()
     place.lab.virsh("suspend", guest.name)
-    process = place.start("backup", guest.name, "--json")
-    wait_until(lambda: place.helpers("--read-only"), 30, "qemu-nbd",
-               pause=0.001)
-    assert guest.state() == "paused"
+    process = place.start_until("begin", "backup", guest.name, "--json")
     on_own_disks(guest, disks)
+    go(process)
+    while process.poll() is None:
+        assert guest.state() == "paused"
     [item] = json.loads(finish(process).stdout)["items"]
     assert item["point"]["level"] == "crash", item
     untouched(place, guest, disks, "paused")
@@ -211,12 +211,9 @@ def off_and_started(place):
     guest.wait_counter_beyond(2)
     disks, points = guest.disks(), count_points(place)
     guest.destroy()
-    process = place.start("backup", guest.name)
-    wait_until(lambda: place.journals() or process.poll() is not None, 60,
-               "a journal", pause=0.001)
-    os.kill(process.pid, 19)
+    process = place.start_until("begin", "backup", guest.name)
     place.lab.virsh("start", guest.name)
-    guest.wait_heartbeat(180)
+    guest.wait_heartbeat()
     go(process)
     finish(process, BUSY, [guest.name])
     assert count_points(place) == points
@@ -232,13 +229,13 @@ def without_memory(place):
     guest = place.lab.guest("agent", seed=True)
     guest.wait_agent()
     files = guest.status()["fs"]
-    wait_until(lambda: guest.status()["fs"] > files, 10, "files")
+    wait_until(lambda: guest.status()["fs"] > files, "files")
     disks = guest.disks()
     point = place.backup(guest.name, "--no-memory")["point"]
     assert point["level"] == "filesystem", point
     untouched(place, guest, disks)
     files = guest.status()["fs"]
-    wait_until(lambda: guest.status()["fs"] > files, 10, "files, thawed")
+    wait_until(lambda: guest.status()["fs"] > files, "files, thawed")
     for target in disks:
         assert file_system_clean(export_disk(place, point["id"], target))
     instant(place, point["id"], guest)
@@ -255,7 +252,7 @@ def without_memory(place):
                  "filesystem", code=FAILED, words=["agent"])
     guest.destroy()
     place.restore(item["point"]["id"], "crash-back", "--start")
-    guest.wait_counter_beyond(captured, 180)
+    guest.wait_counter_beyond(captured)
     healthy(guest)
     guest.remove()
 
@@ -719,7 +716,7 @@ def another_host(place):
         assert any("only-here" in note for note in answer["notes"]), answer
         place.note(answer["notes"][0])
         there = other.attach(guest.name, guest.options)
-        there.wait_counter_beyond(1, 180)
+        there.wait_counter_beyond(1)
         assert len(there.disks()) == 3, there.disks()
         card = there.xml().find("devices/interface")
         assert card.find("mac").get("address") == "52:54:00:11:22:33"

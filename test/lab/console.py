@@ -44,7 +44,7 @@ class Console(threading.Thread):
 
     def send(self, line):
         """Sends a line to the witness."""
-        wait_until(lambda: self.socket, 10, "the guest's port")
+        wait_until(lambda: self.socket, "the guest's port")
         self.socket.sendall(line.encode() + b"\n")
 
     def run(self):

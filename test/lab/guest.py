@@ -10,7 +10,7 @@ import uuid as uuid_module
 import xml.etree.ElementTree as ET
 
 from console import Console
-from machine import LabError, wait_until
+from machine import PATIENCE, LabError, wait_until
 from recipe import (disk_targets, domain_xml, is_block, make_flat, make_image,
                     serial_log)
 from seed import rewrite_save_image
@@ -130,20 +130,20 @@ class Guest:
         """The file of the UEFI variables, as seen from the host."""
         return self.lab.outside(self.xml().findtext("os/nvram"))
 
-    def agent(self, command):
+    def agent(self, command, seconds=60):
         """Sends a guest agent command. Returns its answer, or None."""
         text = self.lab.virsh("qemu-agent-command", self.name, "--timeout",
-                              "3", json.dumps({"execute": command}),
+                              seconds, json.dumps({"execute": command}),
                               check=False)
         return json.loads(text)["return"] if text else None
 
     def qga_ready(self):
         """Does the guest agent answer?"""
-        return self.agent("guest-ping") is not None
+        return self.agent("guest-ping", 5) is not None
 
-    def wait_agent(self, timeout=60):
+    def wait_agent(self):
         """Waits until the guest agent answers."""
-        wait_until(self.qga_ready, timeout, f"the agent of '{self.name}'")
+        wait_until(self.qga_ready, f"the agent of '{self.name}'")
 
     # -- what the witness says
 
@@ -161,23 +161,22 @@ class Guest:
         beats = self.console.beats
         return beats[-1][1] if beats else -1
 
-    def wait_heartbeat(self, timeout=60):
+    def wait_heartbeat(self):
         """Waits for a heartbeat that arrives from now on. Returns (t, n)."""
         have = len(self.console.beats)
-        self._wait(lambda: len(self.console.beats) > have, timeout,
-                   "a heartbeat")
+        self._wait(lambda: len(self.console.beats) > have, "a heartbeat")
         return self.console.beats[-1][:2]
 
-    def wait_counter_beyond(self, n, timeout=60):
+    def wait_counter_beyond(self, n):
         """Waits until the counter is more than n. Returns the counter."""
         have = len(self.console.beats)
         self._wait(lambda: len(self.console.beats) > have
-                   and self.counter() > n, timeout, f"a counter beyond {n}")
+                   and self.counter() > n, f"a counter beyond {n}")
         return self.counter()
 
-    def _wait(self, test, timeout, what):
-        wait_until(lambda: self.failed() or test(), timeout,
-                   f"{what} of '{self.name}'")
+    def _wait(self, test, what, timeout=PATIENCE):
+        wait_until(lambda: self.failed() or test(), f"{what} of '{self.name}'",
+                   timeout=timeout)
         if self.failed():
             raise LabError(f"'{self.name}': {self.failed()[0]}")
 
@@ -198,14 +197,13 @@ class Guest:
         return max(after - before for before, after
                    in zip(times, times[1:]))
 
-    def status(self, timeout=10):
+    def status(self):
         """A fresh status of the witness: {"n": 12, "vda": 12, ...}."""
         have = self.console.count_status
-        self._wait(lambda: self.console.count_status > have, timeout,
-                   "a status")
+        self._wait(lambda: self.console.count_status > have, "a status")
         return self.console.status
 
-    def command(self, line, timeout=60):
+    def command(self, line, timeout=PATIENCE):
         """Gives the witness an order (see witness.c) and waits for it."""
         have = len(self.console.lines)
         self.console.send(line)
@@ -213,14 +211,14 @@ class Guest:
         if line in ("poweroff", "reboot"):
             done = "WITNESS done power"
         self._wait(lambda: any(said.startswith(done) for _, said
-                               in self.console.lines[have:]), timeout,
-                   f"'{done}'")
+                               in self.console.lines[have:]),
+                   f"'{done}'", timeout)
 
     def mode(self, mode):
         """Sets the mode: "idle" or "hard"."""
         self.command(f"mode {mode}")
 
-    def check(self, timeout=60):
+    def check(self, timeout=PATIENCE):
         """Lets the guest read all records on all disks, now."""
         self.command("check", timeout)
 

@@ -26,14 +26,15 @@ from pathlib import Path
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from guest import Guest  # noqa: E402
-from machine import (CACHE, HERE, LabError, guest_files,  # noqa: E402
-                     kvm_works, locked, missing, wait_until, write_file)
+from machine import (CACHE, HERE, PATIENCE, LabError,  # noqa: E402
+                     guest_files, kvm_works, locked, missing, wait_until,
+                     write_file)
 from recipe import (FS_START, OVMF_CODE, PORT, Disk, Options,  # noqa: E402
                     file_system_clean, serial_log)
 from seed import SAVE_HEADER, seed_folder  # noqa: E402
 
 __all__ = ["CACHE", "FS_START", "Disk", "Guest", "Lab", "LabError",
-           "OVMF_CODE", "Options", "PORT", "ROOT", "SAVE_HEADER",
+           "OVMF_CODE", "Options", "PATIENCE", "PORT", "ROOT", "SAVE_HEADER",
            "file_system_clean", "guest_files", "kvm_works", "missing",
            "serial_log", "wait_until"]
 
@@ -99,9 +100,13 @@ class Lab:
         if not self.keep:
             shutil.rmtree(self.dir)
 
-    def restart_libvirtd(self, kill=False):
-        """Ends libvirtd (kill: by SIGKILL) and starts it; guests go on."""
-        self._script("restart", self.dir, *(["kill"] if kill else []))
+    def restart_libvirtd(self, kill=False, between=None):
+        """Ends libvirtd (kill: by SIGKILL) and starts it; guests go on.
+        between() is called while there is none."""
+        self._script("end", self.dir, *(["kill"] if kill else []))
+        if between:
+            between()
+        self._script("begin", self.dir)
 
     def _script(self, *args):
         # Its output goes to a file: daemons inherit it, a pipe would stay open
@@ -133,7 +138,8 @@ class Lab:
         """Starts a command inside the lab. Returns its Popen."""
         return subprocess.Popen(self.argv(*argv), env=self.env(env), **options)
 
-    def run(self, *argv, check=True, timeout=120, input=None, env=None):
+    def run(self, *argv, check=True, timeout=PATIENCE, input=None,
+            env=None):
         """Runs a command inside the lab. Returns its CompletedProcess.
 
         stdout and stderr are text. check: raise LabError when it fails.
@@ -147,7 +153,7 @@ class Lab:
             raise LabError(f"{words}: {done.stderr.strip()}")
         return done
 
-    def virsh(self, *args, check=True, timeout=120):
+    def virsh(self, *args, check=True, timeout=PATIENCE):
         """Runs virsh inside the lab. Returns its output, stripped."""
         return self.run("virsh", "-q", *args, check=check,
                         timeout=timeout).stdout.strip()

@@ -5,8 +5,9 @@
 # namespace of its own: nothing of the machine's libvirt is seen or touched.
 #
 #	libvirt.sh start DIR [HOST_UUID [HOSTNAME]]
-#	libvirt.sh restart DIR [kill]	ends libvirtd (SIGKILL with "kill") and
-#					starts it again; guests go on
+#	libvirt.sh end DIR [kill]	ends libvirtd (SIGKILL with "kill");
+#					guests go on
+#	libvirt.sh begin DIR		starts it again
 #	libvirt.sh stop DIR		ends everything in it; DIR stays
 #	libvirt.sh sweep ROOT		stops and removes every lab under ROOT
 #					whose owner (DIR/owner) is no more
@@ -124,7 +125,7 @@ start_anchor() {
 	setsid unshare --mount --uts --propagation slave \
 		"$here/libvirt.sh" anchor "$dir" "$1" \
 		</dev/null >"$dir/anchor.log" 2>&1 &
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 1200; i++)); do
 		[ -e "$dir/anchor.pid" ] && return
 		sleep 0.05
 	done
@@ -146,7 +147,7 @@ start_daemon() {
 	local i
 	rm -f "$dir/run/libvirtd.pid" "$dir"/run/libvirt-sock*
 	kill -USR1 "$(cat "$dir/anchor.pid")"
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 1200; i++)); do
 		[ -s "$dir/run/libvirtd.pid" ] && [ -S "$dir/run/libvirt-sock" ] &&
 			break
 		sleep 0.05
@@ -163,7 +164,7 @@ end_daemon() {
 	[ "/proc/$pid/root/etc/libvirt" -ef "$dir/etc" ] ||
 		die "process $pid is not this lab's libvirtd"
 	kill "-$1" "$pid"
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 1200; i++)); do
 		# a zombie has no root any more, though it can be signalled
 		[ "/proc/$pid/root/etc/libvirt" -ef "$dir/etc" ] || return 0
 		sleep 0.05
@@ -184,7 +185,7 @@ stop() {
 	[ -d "$dir/etc" ] || return 0
 	end_members TERM
 	gone 50 || end_members KILL
-	gone 50 || die "cannot end: $(members)"
+	gone 600 || die "cannot end: $(members)"
 	rm -f "$dir/anchor.pid"
 }
 
@@ -210,14 +211,12 @@ sweep() {
 	done
 }
 
-[ $# -ge 2 ] || die "usage: libvirt.sh start|restart|stop|sweep DIR ..."
+[ $# -ge 2 ] || die "usage: libvirt.sh start|end|begin|stop|sweep DIR ..."
 dir=$2
 case $1 in
 start) start "${3:-$(cat /proc/sys/kernel/random/uuid)}" "${4:-}" ;;
-restart)
-	if [ "${3:-}" = kill ]; then end_daemon KILL; else end_daemon TERM; fi
-	start_daemon
-	;;
+end) if [ "${3:-}" = kill ]; then end_daemon KILL; else end_daemon TERM; fi ;;
+begin) start_daemon ;;
 stop) stop ;;
 sweep) sweep "$2" ;;
 anchor) become_anchor "$3" ;;

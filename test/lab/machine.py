@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+# Seconds that nothing takes unless it hangs, on a loaded machine either.
+PATIENCE = 300
 CACHE = Path(os.environ.get("VMKEEP_TEST_CACHE", "/var/cache/vmkeep-test"))
 
 
@@ -94,7 +96,7 @@ def locked(path):
         yield
 
 
-def wait_until(test, timeout, what, pause=0.01):
+def wait_until(test, what, pause=0.01, timeout=PATIENCE):
     """Waits until test() is true."""
     end = time.monotonic() + timeout
     while not test():

@@ -50,7 +50,7 @@ def make_seed(options, lab, folder):
     guest = lab.guest(f"seed-{os.getpid()}", **{
         **asdict(options), "disks": plain, "uuid": None})
     try:
-        guest.wait_counter_beyond(2, 180)
+        guest.wait_counter_beyond(2)
         if options.agent:
             guest.wait_agent()
         lab.virsh("save", guest.name, work / "ram")

@@ -133,7 +133,7 @@ def freeze(lab, clock):
     clock.lap("agent")
     raw = guest.disks()["vdb"]
     files = guest.status()["fs"]
-    wait_until(lambda: guest.status()["fs"] > files, 5, "files")
+    wait_until(lambda: guest.status()["fs"] > files, "files")
     assert not file_system_clean(raw), "busy file system is clean"
     clock.lap("busy")
     assert guest.agent("guest-fsfreeze-freeze") == 2
@@ -146,7 +146,7 @@ def freeze(lab, clock):
     clock.lap("frozen")
     assert guest.agent("guest-fsfreeze-thaw") == 2
     clock.lap("thaw")
-    wait_until(lambda: guest.status()["fs"] > files + 1, 5, "files again")
+    wait_until(lambda: guest.status()["fs"] > files + 1, "files again")
     healthy(guest)
     guest.remove()
 
@@ -261,14 +261,14 @@ def rewind(lab, guest, ram, disks):
         lab.run("cp", "--sparse=always", path + ".then", path)
     beats = len(guest.console.beats)
     lab.virsh("restore", ram, "--running")
-    wait_until(lambda: len(guest.console.beats) > beats, 30, "a heartbeat")
+    wait_until(lambda: len(guest.console.beats) > beats, "a heartbeat")
 
 
 def stale(lab, guest, ram):
     """RAM onto disks that went on: the witness must cry."""
     lab.virsh("restore", ram, "--running")
     try:
-        wait_until(guest.failed, 10, "a complaint")
+        wait_until(guest.failed, "a complaint", timeout=60)
     except LabError as error:
         raise AssertionError("disks newer than RAM went unnoticed") from error
 
@@ -316,7 +316,7 @@ def cold_boot(lab, clock):
     assert f"WITNESS continue n={last}" in said, said
     clock.lap("all")
     guest.command("poweroff")
-    wait_until(lambda: guest.state() == "shut off", 10, "power off")
+    wait_until(lambda: guest.state() == "shut off", "power off")
     clock.lap("power off")
     guest.remove()
 
@@ -327,16 +327,15 @@ def shutdown(lab, clock):
     guest = lab.guest("shutdown", seed=True)
     guest.wait_agent()
     lab.virsh("send-key", guest.name, "KEY_LEFTALT", "KEY_SYSRQ", "KEY_S")
-    log = lab.outside(lab_module.serial_log(guest.name))
     clock.lap("agent")
     lab.virsh("shutdown", guest.name, "--mode", "acpi")
-    wait_until(lambda: guest.state() == "shut off", 20, "power button")
+    wait_until(lambda: guest.state() == "shut off", "power button")
     clock.lap("power button")
     assert not guest.failed(), guest.failed()
     guest.start()
     guest.wait_agent()
     lab.virsh("shutdown", guest.name, "--mode", "agent")
-    wait_until(lambda: guest.state() == "shut off", 20, "agent shutdown")
+    wait_until(lambda: guest.state() == "shut off", "agent shutdown")
     clock.lap("boot and agent shutdown")
     assert file_system_clean(guest.disks()["vdb"])
     guest.remove()
