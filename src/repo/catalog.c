@@ -7,8 +7,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "repo/idset.h"
 #include "repo/internal.h"
 #include "repo/session.h"
+#include "repo/tomb.h"
 
 #define MIN_PREFIX 4
 
@@ -71,12 +73,50 @@ static int by_time(const void *va, const void *vb)
 	return memcmp(a->session.b, b->session.b, ID_SIZE);
 }
 
+static int see_session(void *ctx, const char *name, const struct store_stat *st,
+		       struct err *e)
+{
+	struct id id;
+
+	(void)st;
+	(void)e;
+	if (hex_decode(name + strlen("sess/"), id.b, ID_SIZE) &&
+	    strlen(name) == strlen("sess/") + ID_TEXT - 1)
+		idset_add(ctx, id.b);
+	return 0;
+}
+
+/* Sets whose session is gone, and what is forgotten, are left out. */
+static int drop_gone(struct repo *r, struct catalog *c, struct err *e)
+{
+	AUTO(idset_fini) struct idset sessions = IDSET_INIT;
+	AUTO(tombs_fini) struct tombs tombs = { 0 };
+	size_t kept = 0;
+
+	if (store_list(r->store, "sess/", see_session, &sessions, e) < 0 ||
+	    tombs_load(r, &tombs, e) < 0)
+		return -1;
+	for (size_t i = 0; i < c->count; i++) {
+		tombs_apply(&tombs, &c->sets[i]);
+		if (c->sets[i].point_count > 0 &&
+		    idset_has(&sessions, c->sets[i].session.b))
+			c->sets[kept++] = c->sets[i];
+		else
+			set_fini(&c->sets[i]);
+	}
+	c->count = kept;
+	return 0;
+}
+
+/* Points before sessions: a session is there before its outcome, and goes
+ * before it. */
 int catalog_load(struct repo *r, struct catalog *c, struct err *e)
 {
 	struct load l = { r, c };
 
 	memset(c, 0, sizeof(*c));
-	if (store_list(r->store, "points/", load_one, &l, e) < 0) {
+	if (store_list(r->store, "points/", load_one, &l, e) < 0 ||
+	    drop_gone(r, c, e) < 0) {
 		catalog_fini(c);
 		return err_ctx(e, "cannot list the points");
 	}

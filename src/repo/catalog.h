@@ -25,7 +25,11 @@ struct catalog {
 	size_t damaged_count;
 };
 
-/* Read all.  A damaged set does not hide the others. */
+/*
+ * Read all.  A damaged set does not hide the others.  A set counts while its
+ * session is there; of the rest what is forgotten is left out: points, and
+ * images of RAM (tomb.h).
+ */
 int catalog_load(struct repo *r, struct catalog *c, struct err *e);
 void catalog_fini(struct catalog *c);
 

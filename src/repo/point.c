@@ -62,14 +62,18 @@ const struct image *point_image(const struct point *p, const char *name)
 	return NULL;
 }
 
-static void point_fini(struct point *p)
+void image_fini(struct image *i)
+{
+	free(i->name);
+	attrs_fini(&i->attrs);
+}
+
+void point_fini(struct point *p)
 {
 	free(p->name);
 	attrs_fini(&p->attrs);
-	for (size_t i = 0; i < p->image_count; i++) {
-		free(p->images[i].name);
-		attrs_fini(&p->images[i].attrs);
-	}
+	for (size_t i = 0; i < p->image_count; i++)
+		image_fini(&p->images[i]);
 	free(p->images);
 }
 

@@ -89,6 +89,8 @@ struct image *point_add_image(struct point *p);
 /* An image of a point by name, or NULL. */
 const struct image *point_image(const struct point *p, const char *name);
 
+void image_fini(struct image *i);
+void point_fini(struct point *p);
 void set_fini(struct set *s);
 
 /* The canonical bytes of a set and back; ERR_INTEGRITY for anything else. */

@@ -2,6 +2,7 @@
 #include "repo/session.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -14,6 +15,9 @@
 #define OUTCOME_VERSION 1
 #define BEAT_NS         (60 * (int64_t)1000000000)
 #define MAX_TRIES       16
+
+/* version and outcome */
+#define REVOKED_WORDS 3
 
 /* What seal and signature add to an outcome, and some more. */
 #define OUTCOME_SPARE (64u << 10)
@@ -32,8 +36,20 @@ void outcome_name(const struct id *session, char out[OUTCOME_NAME])
 	object_name("points", session, out);
 }
 
+void session_name(const struct id *session, char out[OUTCOME_NAME])
+{
+	object_name("sess", session, out);
+}
+
+void beat_name(const struct id *session, char out[OUTCOME_NAME])
+{
+	object_name("beat", session, out);
+}
+
+/* ---- opening --------------------------------------------------------- */
+
 static int put_session(struct repo *r, const struct session *s,
-		       const char *host, struct err *e)
+		       enum session_kind kind, const char *host, struct err *e)
 {
 	AUTO(buf_fini) struct buf b = BUF_INIT;
 	char name[OUTCOME_NAME];
@@ -43,10 +59,29 @@ static int put_session(struct repo *r, const struct session *s,
 	wr_u64(&b, s->generation);
 	wr_u64(&b, (uint64_t)clock_wall_ns());
 	wr_string(&b, host);
-	object_name("sess", &s->id, name);
+	wr_u8(&b, (uint8_t)kind);
+	session_name(&s->id, name);
 	if (obj_put_new(r->store, r->keys, name, &b, e) < 0)
 		return err_ctx(e, "cannot open session '%s'", name);
 	return 0;
+}
+
+/*
+ * A session that is not used after all is ended by a set without points, so
+ * that no collector waits for it.  Where that fails, one will find it silent.
+ */
+static void give_up(struct repo *r, const struct session *s, const char *host)
+{
+	const struct set set = {
+		.session = s->id,
+		.generation = s->generation,
+		.time_ns = clock_wall_ns(),
+		.host = (char *)(uintptr_t)host,
+		.program = (char *)(uintptr_t) "vmkeep",
+	};
+	struct err ignored = ERR_INIT;
+
+	session_commit(r, s, &set, &ignored);
 }
 
 /* 1 opened, 0 the generation moved, -1 failed. */
@@ -57,10 +92,13 @@ static int try_open(struct repo *r, const char *host, struct session *s,
 
 	keys_random(s->id.b, ID_SIZE);
 	if (index_refresh(r->index, &s->generation, e) < 0 ||
-	    put_session(r, s, host, e) < 0 ||
+	    put_session(r, s, SESSION_WRITER, host, e) < 0 ||
 	    generation_newest(r->store, &again, e) < 0)
 		return -1;
-	return again == s->generation;
+	if (again == s->generation)
+		return 1;
+	give_up(r, s, host);
+	return 0;
 }
 
 int session_open(struct repo *r, const char *host, struct session *s,
@@ -82,15 +120,27 @@ int session_open(struct repo *r, const char *host, struct session *s,
 		       MAX_TRIES);
 }
 
+int session_attempt(struct repo *r, const char *host, uint64_t generation,
+		    struct session *s, struct err *e)
+{
+	*s = (struct session){ .generation = generation };
+	keys_random(s->id.b, ID_SIZE);
+	if (put_session(r, s, SESSION_COLLECTOR, host, e) < 0)
+		return -1;
+	return session_beat(r, s, e);
+}
+
 int session_beat(struct repo *r, struct session *s, struct err *e)
 {
+	AUTO(buf_fini) struct buf b = BUF_INIT;
 	int64_t now = clock_steady_ns();
 	char name[OUTCOME_NAME];
 
 	if (s->beat_ns != 0 && now - s->beat_ns < BEAT_NS)
 		return 0;
-	object_name("beat", &s->id, name);
-	struct iovec iov = { .iov_base = name, .iov_len = strlen(name) };
+	beat_name(&s->id, name);
+	wr_u64(&b, (uint64_t)clock_wall_ns());
+	struct iovec iov = { .iov_base = b.p, .iov_len = b.len };
 
 	if (store_put(r->store, name, &iov, 1, e) < 0)
 		return err_ctx(e, "cannot say that the session lives");
@@ -98,26 +148,102 @@ int session_beat(struct repo *r, struct session *s, struct err *e)
 	return 0;
 }
 
-/*
- * The words of an outcome: a writer commits, a keeper revokes; an owner may
- * do either.
- */
+/* ---- what others see ------------------------------------------------- */
+
+static int decode_session(const struct buf *b, const char *name,
+			  struct session_record *s, struct err *e)
+{
+	struct reader r = reader_of(b->p, b->len);
+	char own[OUTCOME_NAME];
+	uint16_t version = rd_u16(&r);
+
+	rd_copy(&r, s->id.b, ID_SIZE);
+	s->generation = rd_u64(&r);
+	s->time_ns = (int64_t)rd_u64(&r);
+	s->host = rd_string(&r, UINT16_MAX);
+	uint8_t kind = rd_u8(&r);
+
+	s->kind =
+		kind == SESSION_COLLECTOR ? SESSION_COLLECTOR : SESSION_WRITER;
+	session_name(&s->id, own);
+	if (version == SESSION_VERSION && kind == s->kind && rd_complete(&r) &&
+	    strcmp(own, name) == 0)
+		return 0;
+	session_record_fini(s);
+	return err_set(e, ERR_INTEGRITY, "object '%s': not a session's record",
+		       name);
+}
+
+int session_load(struct repo *r, const char *name, struct session_record *s,
+		 struct err *e)
+{
+	AUTO(buf_fini) struct buf b = BUF_INIT;
+	struct signer by;
+	const struct sign_want want = { .name = name,
+					.uses = SIGN_WRITE | SIGN_KEEP,
+					.by = &by };
+
+	memset(s, 0, sizeof(*s));
+	if (obj_load_want(r->store, r->keys, &want, OBJECT_MAX_SMALL, &b, e) <
+		    0 ||
+	    decode_session(&b, name, s, e) < 0)
+		return -1;
+	if (by.uses & (s->kind == SESSION_WRITER ? SIGN_WRITE : SIGN_KEEP))
+		return 0;
+	session_record_fini(s);
+	return err_set(e, ERR_INTEGRITY,
+		       "object '%s': signed by a key of the wrong role", name);
+}
+
+void session_record_fini(struct session_record *s)
+{
+	free(s->host);
+	s->host = NULL;
+}
+
+int session_last_beat(struct repo *r, const struct id *session,
+		      int64_t *wall_ns, struct err *e)
+{
+	char name[OUTCOME_NAME];
+	uint8_t raw[8];
+	struct err why = ERR_INIT;
+
+	beat_name(session, name);
+	if (store_get(r->store, name, 0, sizeof(raw), raw, &why) < 0) {
+		/* cut short: not a beat */
+		if (why.code == ERR_NOT_FOUND || why.code == ERR_INTEGRITY)
+			return 0;
+		*e = why;
+		return -1;
+	}
+	struct reader rd = reader_of(raw, sizeof(raw));
+
+	*wall_ns = (int64_t)rd_u64(&rd);
+	return 1;
+}
+
+/* ---- outcomes -------------------------------------------------------- */
+
+/* The words of an outcome: a writer commits, a keeper revokes; an owner may
+ * do either. */
 static int load_words(struct repo *r, const char *name, struct buf *words,
 		      struct err *e)
 {
-	struct err ignored = ERR_INIT;
+	struct signer by;
+	const struct sign_want want = { .name = name,
+					.uses = SIGN_WRITE | SIGN_KEEP,
+					.by = &by };
 
-	if (obj_load(r->store, r->keys, name, SIGN_WRITE, OBJECT_MAX_POINT,
-		     words, e) == 0)
+	if (obj_load_want(r->store, r->keys, &want, OBJECT_MAX_POINT, words,
+			  e) < 0)
+		return -1;
+	bool revoked = words->len == REVOKED_WORDS &&
+		       words->p[REVOKED_WORDS - 1] == OUTCOME_REVOKED;
+
+	if (by.uses & (revoked ? SIGN_KEEP : SIGN_WRITE))
 		return 0;
-	if (e->code != ERR_INTEGRITY ||
-	    obj_load(r->store, r->keys, name, SIGN_KEEP, OBJECT_MAX_POINT,
-		     words, &ignored) < 0)
-		return -1;
-	if (words->len != 3 || words->p[2] != OUTCOME_REVOKED)
-		return -1;
-	err_clear(e);
-	return 0;
+	return err_set(e, ERR_INTEGRITY,
+		       "object '%s': signed by a key of the wrong role", name);
 }
 
 /* What stands under the name: 0 our set, -1 something else or nothing. */
@@ -155,6 +281,33 @@ static bool maybe_there(struct repo *r, const char *name,
 					   seen.code != ERR_NOT_FOUND);
 }
 
+/*
+ * A session that was silent for too long may have been revoked and cleaned up
+ * before our commit came: then it counts for nothing.
+ */
+static int check_session(struct repo *r, const struct id *session,
+			 struct err *e)
+{
+	char name[OUTCOME_NAME];
+	struct store_stat st;
+	struct err again = ERR_INIT;
+
+	session_name(session, name);
+	if (store_stat(r->store, name, &st, &again) == 0 ||
+	    (again.code != ERR_NOT_FOUND &&
+	     store_stat(r->store, name, &st, e) == 0)) {
+		err_clear(e);
+		return 0;
+	}
+	if (again.code == ERR_NOT_FOUND || e->code == ERR_NOT_FOUND)
+		return err_set(e, ERR_EXISTS,
+			       "the session was silent for long, ended by a "
+			       "collector, and cleaned up: run the backup "
+			       "again");
+	return err_ctx(e, "it is not known whether the set was committed "
+			  "('vmkeep points' will tell)");
+}
+
 int session_commit(struct repo *r, const struct session *s,
 		   const struct set *set, struct err *e)
 {
@@ -187,7 +340,28 @@ int session_commit(struct repo *r, const struct session *s,
 			       "it is not known whether '%s' was committed "
 			       "('vmkeep points' will tell)",
 			       name);
-	return put < 0 ? err_ctx(e, "cannot commit '%s'", name) : 0;
+	if (put < 0)
+		return err_ctx(e, "cannot commit '%s'", name);
+	return check_session(r, &s->id, e);
+}
+
+int session_revoke(struct repo *r, const struct id *session, struct err *e)
+{
+	AUTO(buf_fini) struct buf words = BUF_INIT;
+	char name[OUTCOME_NAME];
+
+	wr_u16(&words, OUTCOME_VERSION);
+	wr_u8(&words, OUTCOME_REVOKED);
+	outcome_name(session, name);
+	if (put_outcome(r, name, &words, e) == 0)
+		return 1;
+	/* the answer may have been lost, as with a commit */
+	if (e->code != ERR_EXISTS && put_outcome(r, name, &words, e) == 0)
+		return 1;
+	if (e->code != ERR_EXISTS)
+		return err_ctx(e, "cannot end session '%s'", name);
+	err_clear(e);
+	return 0;
 }
 
 int outcome_load(struct repo *r, const char *name, struct set *set,
