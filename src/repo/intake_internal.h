@@ -124,6 +124,18 @@ void intake_fail(struct intake *in, const struct err *e);
 /* -1 and the first error when something has failed. */
 int intake_alive(struct intake *in, struct err *e);
 
+/* ---- intake_image.c -------------------------------------------------- */
+
+/* One of its extents was worked on. */
+void image_done(struct intake_image *img);
+
+/* Those who wait for an image's extents wait no more. */
+void images_wake(struct intake *in);
+
+/* A finished image goes; after a failure they stay, for workers may still be
+ * at them, until intake_close(). */
+void image_forget(struct intake *in, struct intake_image *img);
+
 /* ---- intake_publish.c ------------------------------------------------ */
 
 /* How many claims are kept before they are published as a segment: 12 to 24
