@@ -16,6 +16,7 @@ extern const struct command cmd_import;
 extern const struct command cmd_export;
 extern const struct command cmd_verify;
 extern const struct command cmd_recover;
+extern const struct command cmd_key;
 extern const struct command cmd_completion;
 extern const struct command cmd_help;
 extern const struct command cmd_version;

@@ -118,10 +118,11 @@ static const struct opt *table_of(const struct command *c)
 
 static int parse(struct call *call, char **argv, struct err *e)
 {
+	/* what a command calls its own comes first: a new --key-file */
 	const struct opt_group groups[] = {
+		{ table_of(call->command), call->options },
 		{ global_settings, &call->global },
 		{ global_run, &call->global },
-		{ table_of(call->command), call->options },
 	};
 
 	return opt_parse(groups, 3, argv, &call->args, &call->arg_count, e);

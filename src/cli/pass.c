@@ -86,6 +86,16 @@ static char *read_secret(const char *path, struct err *e)
 	return mem_take(&secret);
 }
 
+int pass_from_file(const char *path, char **secret, struct err *e)
+{
+	char *found = read_secret(path, e);
+
+	if (found == NULL)
+		return err_ctx(e, "passphrase file '%s'", path);
+	*secret = found;
+	return 0;
+}
+
 int pass_from_env(char **secret, struct err *e)
 {
 	const char *text = getenv("VMKEEP_PASSPHRASE");
@@ -97,9 +107,7 @@ int pass_from_env(char **secret, struct err *e)
 		found = copy_secret(text, e);
 		rc = found == NULL ? -1 : 0;
 	} else if (path != NULL && *path != '\0') {
-		found = read_secret(path, e);
-		rc = found == NULL ? err_ctx(e, "passphrase file '%s'", path)
-				   : 0;
+		rc = pass_from_file(path, &found, e);
 	}
 	pass_wipe_env();
 	if (rc == 0)

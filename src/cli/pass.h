@@ -16,6 +16,9 @@
  */
 int pass_from_env(char **secret, struct err *e);
 
+/* The first line of a file; an empty one is ERR_USAGE. */
+int pass_from_file(const char *path, char **secret, struct err *e);
+
 /* Only that they leave the environment. */
 void pass_wipe_env(void);
 

@@ -149,3 +149,18 @@ void result_recover_fini(struct result_recover *r)
 	free(r->items);
 	*r = (struct result_recover){ .items = NULL, .count = 0 };
 }
+
+void result_keys_fini(struct result_keys *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		free(r->keys[i].id);
+		free(r->keys[i].role);
+		free(r->keys[i].label);
+		free(r->keys[i].recipient);
+	}
+	free(r->keys);
+	free(r->file);
+	result_strings_fini(&r->notes);
+	result_strings_fini(&r->damaged);
+	*r = (struct result_keys){ .action = r->action };
+}

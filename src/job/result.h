@@ -173,6 +173,34 @@ struct result_recover {
 	size_t count;
 };
 
+/* key */
+struct result_key {
+	char *id;
+	char *role; /* "owner", ...; "recipient"; "unknown" */
+	char *label;
+	int64_t time_ns; /* made; 0: not known */
+	bool removed;
+	int64_t removed_ns;
+	unsigned passphrases; /* slots that it is in */
+	bool file;            /* was written to a key file */
+	char *recipient;      /* its public key, 64 digits, or NULL */
+	bool current;         /* the one this was asked with */
+};
+
+struct result_keys {
+	const char *action; /* "list", "add", ... */
+	struct result_key *keys;
+	size_t count;
+	char *file; /* written, or NULL */
+
+	/* sealing data keys to who can read them; sealing: was done */
+	bool sealing;
+	uint64_t data_keys, sealed, failed;
+
+	struct result_strings notes;   /* what to know of it */
+	struct result_strings damaged; /* objects that cannot be read */
+};
+
 void result_init_fini(struct result_init *r);
 void result_domains_fini(struct result_domains *r);
 void result_point_fini(struct result_point *r);
@@ -182,5 +210,6 @@ void result_restore_fini(struct result_restore *r);
 void result_export_fini(struct result_export *r);
 void result_verify_fini(struct result_verify *r);
 void result_recover_fini(struct result_recover *r);
+void result_keys_fini(struct result_keys *r);
 
 #endif

@@ -40,6 +40,7 @@ GOLDEN = {
     "help-option": ["--help"],
     "help-backup": ["help", "backup"],
     "help-restore": ["restore", "--help"],
+    "help-key": ["help", "key"],
     "help-nearest": ["help", "bakup"],
     "completion": ["completion", "bash"],
     "completion-other": ["completion", "zsh"],
@@ -68,6 +69,13 @@ GOLDEN = {
     "backup-ram-memory": ["-r", "r", *STATE, "backup", "--no-memory",
                           "--require", "ram", "web1"],
     "export-json": ["-r", "r", "export", "--json", "web1@latest", "-"],
+    "key-none": ["key"],
+    "key-unknown": ["-r", "r", "key", "lsit"],
+    "key-no-role": ["-r", "r", "key", "add"],
+    "key-role": ["-r", "r", "key", "add", "--role", "admin"],
+    "key-too-few": ["-r", "r", "key", "remove"],
+    "key-too-many": ["-r", "r", "key", "recipient", "seal", "x"],
+    "key-export-json": ["-r", "r", "key", "export", "-", "--json"],
     "quiet-verbose": ["-q", "-v", "version"],
     "config-missing": ["--config", "none.conf", "version"],
     "config-unknown": ["--config", "unknown.conf", "version"],
@@ -258,6 +266,98 @@ def import_export(place):
     must(done.stderr == b"", done.stderr)
 
 
+def keys(place):
+    """Every role, a new passphrase, and taking keys back."""
+    def key(*args, code=0, env=None):
+        done = place.run("-r", "roles", "key", "--json", *args, env=env)
+        must(done.returncode == code, (args, done))
+        return json.loads(done.stdout)
+
+    def data(*args, key_file=None, env=None):
+        with_key = ["--key-file", key_file] if key_file else []
+        return place.run("-r", "roles", *STATE, *with_key, *args, env=env)
+
+    place.run("init", "roles")
+    (place.folder / "bytes").write_bytes(os.urandom(100000))
+    (place.folder / "new").write_text("second\n")
+    must(data("import", "a", "bytes").returncode == 0, "import")
+    ids = {}
+    for role in ("writer", "maintainer", "restorer"):
+        made = key("add", "--role", role, "--key-file", role,
+                   "--label", f"of {ODD}")
+        ids[role] = made["keys"][0]["id"]
+        must((place.folder / role).stat().st_mode & 0o777 == 0o600, role)
+        key("add", "--role", role, "--key-file", role, code=1)
+    shown = place.run("-r", "roles", "key", "list").stdout.decode()
+    must("\x1b" not in shown and "maintainer  key file" in shown, shown)
+    for role, words, code, said in (
+            ("writer", ["import", "b", "bytes"], 0, ""),
+            ("writer", ["export", "a", "-"], 1, "this is a writer's key"),
+            ("writer", ["key", "list"], 0, ""),
+            ("maintainer", ["import", "c", "bytes"], 1,
+             "this is a maintainer's key"),
+            ("maintainer", ["export", "a", "-"], 1,
+             "this is a maintainer's key"),
+            ("restorer", ["import", "c", "bytes"], 1,
+             "this is a restorer's key"),
+            ("restorer", ["export", "b", "-"], 0, ""),
+            ("restorer", ["key", "passphrase", "--passphrase-file", "new"], 1,
+             "this key has no passphrase")):
+        done = data(*words, key_file=role)
+        must(done.returncode == code and said in done.stderr.decode(),
+             (role, words, done))
+    done = place.run("-r", "roles", "key", "add", "--role", "owner",
+                     "--key-file", "more", "--owner-key", "writer")
+    must(done.returncode == 1 and b"owner's key" in done.stderr, done)
+    # a new passphrase, and the old one is none any more
+    key("passphrase", "--passphrase-file", "new")
+    must(data("points").returncode == 1, "old passphrase")
+    new = {"VMKEEP_PASSPHRASE": "second"}
+    must(data("points", env=new).returncode == 0, "new passphrase")
+    # taken back: the points stay, the key is refused
+    key("remove", ids["writer"][:8], env=new)
+    done = data("import", "d", "bytes", key_file="writer")
+    must(b"this writer's key was removed" in done.stderr, done)
+    names = json.loads(data("points", "--json", env=new).stdout)["points"]
+    must([p["name"] for p in names] == ["a", "b"], names)
+    # a removed restorer is no recipient any more
+    key("remove", ids["restorer"], env=new)
+    told = key("recipient", env=new)["keys"]
+    must([k["role"] for k in told] == ["owner"], told)
+    # never the last owner; a copy of its key opens all
+    owner = told[0]["id"]
+    must("last owner" in key("remove", owner, code=1, env=new)
+         ["error"]["message"], "the last owner's")
+    done = data("key", "export", "-", env=new)
+    (place.folder / "copy").write_bytes(done.stdout)
+    (place.folder / "copy").chmod(0o640)
+    done = data("points", key_file="copy")
+    must(b"chmod 600" in done.stderr and done.returncode == 1, done)
+    (place.folder / "copy").chmod(0o600)
+    done = data("export", "b", "-", key_file="copy")
+    must(done.stdout == (place.folder / "bytes").read_bytes(), done.stderr)
+
+
+def recipients(place):
+    """One more, whose secret is elsewhere: sealed once, and not again."""
+    public = "9f" * 31 + "01"
+    place.run("init", "sealed")
+    (place.folder / "some").write_bytes(os.urandom(50000))
+    for name in "abc":
+        place.run("-r", "sealed", *STATE, "import", name, "some")
+    told = []
+    for args in (["add", public], ["add", public], ["seal"], ["list"]):
+        done = place.run("-r", "sealed", "key", "recipient", *args, "--json")
+        must(done.returncode == 0, done)
+        told.append(json.loads(done.stdout))
+    must([t["sealed"] for t in told[:3]] == [3, 0, 0], told)
+    must(len(told[3]["keys"]) == 2 and told[3]["keys"][1]["recipient"]
+         == public and told[3]["keys"][1]["role"] == "recipient", told[3])
+    for wrong in ("00" * 32, "zz", public + "00"):
+        done = place.run("-r", "sealed", "key", "recipient", "add", wrong)
+        must(done.returncode in (2, 5), done)
+
+
 def quiet_says_nothing(place):
     done = place.run("-q", "init", "silent")
     must((done.returncode, done.stdout, done.stderr) == (0, b"", b""), done)
@@ -300,7 +400,7 @@ def closed_descriptors(place):
 TESTS = [version, help_fits_80_columns, completion_is_bash,
          global_options_may_come_first, weak_to_strong, quiet_says_nothing,
          full_disk_is_an_error, closed_descriptors, init_and_points,
-         import_export, no_terminal_no_passphrase,
+         import_export, keys, recipients, no_terminal_no_passphrase,
          passphrase_is_wiped_and_asked_for]
 
 
