@@ -6,32 +6,43 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/num.h"
+#include "base/team.h"
 #include "repo/generation.h"
-#include "repo/index_segment.h"
+#include "repo/index_keep.h"
+#include "repo/index_view.h"
 
-/* A segment that could not be opened, last time. */
+/* So many missing segments are fetched at a time: each needs three times its
+ * size in memory while it is. */
+#define FETCHERS 2
+
+/* A segment that could not be opened, or read, last time. */
 struct trouble {
 	char *name;
 	struct err why;
 };
 
 struct index {
-	struct index_parts parts;
-	pthread_rwlock_t lock; /* all below */
-	struct index_segment **segments;
+	struct index_local local;
+	struct view *_Atomic view; /* read without the lock */
+	pthread_mutex_t lock;      /* all below, and who changes the view */
+	struct index_segment **segments; /* in the order of opening */
 	size_t count;
+	struct index_segment **by_name; /* the same, sorted */
+	struct generation listed;       /* that index_refresh() has read */
 	struct trouble *troubles;
 	size_t trouble_count;
-	bool reloaded; /* index_reload() was done */
-	bool resorted; /* index_last_resort() */
+	bool resorted; /* index_last_resort() was done */
 };
 
 struct index *index_new(const struct index_parts *parts)
 {
+	const struct view_new empty = { .listed = NULL };
 	struct index *ix = mem_zalloc(1, sizeof(*ix));
 
-	ix->parts = *parts;
-	pthread_rwlock_init(&ix->lock, NULL);
+	index_local_init(&ix->local, parts);
+	pthread_mutex_init(&ix->lock, NULL);
+	atomic_init(&ix->view, view_new(&empty));
 	return ix;
 }
 
@@ -39,13 +50,16 @@ void index_free(struct index *ix)
 {
 	if (ix == NULL)
 		return;
+	view_free(atomic_load(&ix->view));
 	for (size_t i = 0; i < ix->count; i++)
 		index_segment_free(ix->segments[i]);
 	for (size_t i = 0; i < ix->trouble_count; i++)
 		free(ix->troubles[i].name);
+	generation_fini(&ix->listed);
 	free(ix->segments);
+	free(ix->by_name);
 	free(ix->troubles);
-	pthread_rwlock_destroy(&ix->lock);
+	pthread_mutex_destroy(&ix->lock);
 	free(ix);
 }
 
@@ -64,7 +78,7 @@ static size_t trouble_of(const struct index *ix, const char *name)
 static void note_trouble(struct index *ix, const char *name,
 			 const struct err *why)
 {
-	pthread_rwlock_wrlock(&ix->lock);
+	pthread_mutex_lock(&ix->lock);
 	size_t i = trouble_of(ix, name);
 
 	if (i == ix->trouble_count) {
@@ -73,7 +87,7 @@ static void note_trouble(struct index *ix, const char *name,
 		ix->troubles[i].name = mem_strdup(name);
 	}
 	ix->troubles[i].why = *why;
-	pthread_rwlock_unlock(&ix->lock);
+	pthread_mutex_unlock(&ix->lock);
 }
 
 /* Under the lock: it is over. */
@@ -89,57 +103,147 @@ static void drop_trouble(struct index *ix, const char *name)
 
 bool index_trouble(struct index *ix, struct err *why)
 {
-	pthread_rwlock_rdlock(&ix->lock);
+	pthread_mutex_lock(&ix->lock);
 	bool any = ix->trouble_count > 0;
 
 	if (any)
 		*why = ix->troubles[0].why;
-	pthread_rwlock_unlock(&ix->lock);
+	pthread_mutex_unlock(&ix->lock);
 	return any;
+}
+
+/* ---- views: under the lock ------------------------------------------- */
+
+/* Where the name is in by_name, or would be. */
+static size_t name_at(const struct index *ix, const char *name, bool *found)
+{
+	size_t lo = 0, hi = ix->count;
+
+	*found = false;
+	while (lo < hi && !*found) {
+		size_t mid = lo + (hi - lo) / 2;
+		int c = strcmp(ix->by_name[mid]->name, name);
+
+		*found = c == 0;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return hi;
+}
+
+static struct index_segment *find_open(const struct index *ix, const char *name)
+{
+	bool found;
+	size_t at = name_at(ix, name, &found);
+
+	return found ? ix->by_name[at] : NULL;
+}
+
+static void publish(struct index *ix, struct view *v)
+{
+	v->older = atomic_load(&ix->view);
+	atomic_store(&ix->view, v);
+}
+
+/* Those that the generation lists, and that are open, apart from the others. */
+static void renew_view(struct index *ix)
+{
+	const struct generation *g = &ix->listed;
+	size_t most = g->segment_count + ix->count;
+	autofree const struct index_segment **all =
+		mem_zalloc(3 * most, sizeof(*all));
+	struct view_new n = { .listed = all,
+			      .frail = all + most,
+			      .others = all + 2 * most };
+
+	for (size_t i = 0; i < ix->count; i++)
+		ix->segments[i]->listed = false;
+	for (size_t i = 0; i < g->segment_count; i++) {
+		struct index_segment *s = find_open(ix, g->segments[i].name);
+
+		if (s == NULL || s->listed)
+			continue;
+		s->listed = true;
+		if (g->segments[i].frail)
+			n.frail[n.frail_count++] = s;
+		else
+			n.listed[n.listed_count++] = s;
+	}
+	for (size_t i = 0; i < ix->count; i++)
+		if (!ix->segments[i]->listed)
+			n.others[n.other_count++] = ix->segments[i];
+	publish(ix, view_new(&n));
+}
+
+static bool is_listed(const struct index *ix, const char *name)
+{
+	for (size_t i = 0; i < ix->listed.segment_count; i++)
+		if (strcmp(ix->listed.segments[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void insert(struct index *ix, struct index_segment *s, size_t at)
+{
+	ix->segments = mem_grow(ix->segments, ix->count + 1,
+				sizeof(struct index_segment *));
+	ix->by_name = mem_grow(ix->by_name, ix->count + 1,
+			       sizeof(struct index_segment *));
+	ix->segments[ix->count] = s;
+	memmove(ix->by_name + at + 1, ix->by_name + at,
+		(ix->count - at) * sizeof(struct index_segment *));
+	ix->by_name[at] = s;
+	ix->count++;
 }
 
 /* ---- opening --------------------------------------------------------- */
 
-/* Under the lock. */
-static struct index_segment *find_open(const struct index *ix, const char *name)
+const struct index_segment *index_segment_named(struct index *ix,
+						const char *name)
 {
-	for (size_t i = 0; i < ix->count; i++)
-		if (strcmp(ix->segments[i]->name, name) == 0)
-			return ix->segments[i];
-	return NULL;
+	pthread_mutex_lock(&ix->lock);
+	const struct index_segment *s = find_open(ix, name);
+
+	pthread_mutex_unlock(&ix->lock);
+	return s;
 }
 
-static bool is_open(struct index *ix, const char *name)
+const struct index_segment *index_segment_at(struct index *ix, size_t i)
 {
-	pthread_rwlock_rdlock(&ix->lock);
-	bool open = find_open(ix, name) != NULL;
+	pthread_mutex_lock(&ix->lock);
+	const struct index_segment *s = i < ix->count ? ix->segments[i] : NULL;
 
-	pthread_rwlock_unlock(&ix->lock);
-	return open;
+	pthread_mutex_unlock(&ix->lock);
+	return s;
 }
 
 /* Takes the segment; another thread may have been faster. */
 static void add_segment(struct index *ix, struct index_segment *s)
 {
-	pthread_rwlock_wrlock(&ix->lock);
-	struct index_segment *there = find_open(ix, s->name);
+	bool there;
+
+	pthread_mutex_lock(&ix->lock);
+	size_t at = name_at(ix, s->name, &there);
 
 	drop_trouble(ix, s->name);
-	if (there == NULL) {
-		ix->segments = mem_grow(ix->segments, ix->count + 1,
-					sizeof(struct index_segment *));
-		ix->segments[ix->count++] = s;
+	if (!there) {
+		insert(ix, s, at);
+		if (is_listed(ix, s->name) ||
+		    !view_add(atomic_load(&ix->view), s))
+			renew_view(ix);
 	}
-	pthread_rwlock_unlock(&ix->lock);
-	if (there != NULL)
+	pthread_mutex_unlock(&ix->lock);
+	if (there)
 		index_segment_free(s);
 }
 
 int index_open_segment(struct index *ix, const char *name, struct err *e)
 {
-	if (is_open(ix, name))
+	if (index_segment_named(ix, name) != NULL)
 		return 0;
-	struct index_segment *s = index_segment_open(&ix->parts, name, e);
+	struct index_segment *s = index_segment_open(&ix->local, name, e);
 
 	if (s == NULL) {
 		err_ctx(e, "index segment '%s'", name);
@@ -150,42 +254,90 @@ int index_open_segment(struct index *ix, const char *name, struct err *e)
 	return 0;
 }
 
-/* What cannot be opened is left out: the rest still helps, and verify
- * reports it. */
-static void try_segment(struct index *ix, const char *name)
-{
-	struct err ignored = ERR_INIT;
+/* Many of them, by several threads. */
+struct opening {
+	struct index *ix;
+	const struct index_names *names;
+	atomic_size_t next;
+	pthread_mutex_t lock; /* why */
+	struct err *why;      /* the first failure */
+};
 
-	index_open_segment(ix, name, &ignored);
+static int open_next(void *ctx, unsigned number, struct err *e)
+{
+	struct opening *o = ctx;
+	struct err why = ERR_INIT;
+	size_t i;
+
+	(void)number;
+	(void)e;
+	while ((i = atomic_fetch_add(&o->next, 1)) < o->names->count) {
+		err_clear(&why);
+		if (index_open_segment(o->ix, o->names->names[i], &why) == 0)
+			continue;
+		pthread_mutex_lock(&o->lock);
+		if (o->why->code == ERR_NONE)
+			*o->why = why;
+		pthread_mutex_unlock(&o->lock);
+	}
+	return 0;
 }
 
-static void mark_listed(struct index *ix, const struct generation *g)
+static void stop_nobody(void *ctx)
 {
-	pthread_rwlock_wrlock(&ix->lock);
-	for (size_t i = 0; i < ix->count; i++)
-		ix->segments[i]->listed = false;
-	for (size_t i = 0; i < g->segment_count; i++) {
-		struct index_segment *s = find_open(ix, g->segments[i].name);
+	(void)ctx;
+}
 
-		if (s == NULL)
-			continue;
-		s->listed = true;
-		s->frail = g->segments[i].frail;
-	}
-	pthread_rwlock_unlock(&ix->lock);
+/* What cannot be opened is left out: the rest still helps, and verify reports
+ * it.  -1 with the first failure. */
+static int open_many(struct index *ix, const struct index_names *names,
+		     struct err *e)
+{
+	struct opening o = { .ix = ix, .names = names, .why = e };
+	struct team t = {
+		.ctx = &o,
+		.members = (unsigned)num_min(team_size(0), FETCHERS),
+		.work = open_next,
+		.stop = stop_nobody,
+	};
+	struct err ignored = ERR_INIT;
+
+	atomic_init(&o.next, 0);
+	pthread_mutex_init(&o.lock, NULL);
+	if (names->count < 2 || team_run(&t, &ignored) < 0)
+		open_next(&o, 0, &ignored);
+	pthread_mutex_destroy(&o.lock);
+	return e->code == ERR_NONE ? 0 : -1;
+}
+
+static int open_generation(struct index *ix, const struct generation *g,
+			   struct err *e)
+{
+	AUTO(index_names_fini) struct index_names names = { .names = NULL };
+
+	for (size_t i = 0; i < g->segment_count; i++)
+		index_names_add(&names, g->segments[i].name);
+	return open_many(ix, &names, e);
 }
 
 int index_refresh(struct index *ix, uint64_t *generation, struct err *e)
 {
 	AUTO(generation_fini) struct generation g = { 0 };
+	struct err ignored = ERR_INIT;
 	uint64_t n;
 
-	if (generation_newest(ix->parts.store, &n, e) < 0 ||
-	    generation_load(ix->parts.store, ix->parts.keys, n, &g, e) < 0)
+	if (generation_newest(ix->local.parts.store, &n, e) < 0 ||
+	    generation_load(ix->local.parts.store, ix->local.parts.keys, n, &g,
+			    e) < 0)
 		return -1;
-	for (size_t i = 0; i < g.segment_count; i++)
-		try_segment(ix, g.segments[i].name);
-	mark_listed(ix, &g);
+	open_generation(ix, &g, &ignored);
+	pthread_mutex_lock(&ix->lock);
+	struct generation old = ix->listed;
+
+	ix->listed = g;
+	g = old;
+	renew_view(ix);
+	pthread_mutex_unlock(&ix->lock);
 	*generation = n;
 	return 0;
 }
@@ -193,184 +345,144 @@ int index_refresh(struct index *ix, uint64_t *generation, struct err *e)
 int index_open_generation(struct index *ix, uint64_t number, struct err *e)
 {
 	AUTO(generation_fini) struct generation g = { 0 };
-	struct err why = ERR_INIT;
 
-	if (generation_load(ix->parts.store, ix->parts.keys, number, &g, e) < 0)
+	if (generation_load(ix->local.parts.store, ix->local.parts.keys, number,
+			    &g, e) < 0)
 		return -1;
-	for (size_t i = 0; i < g.segment_count; i++)
-		if (index_open_segment(ix, g.segments[i].name, &why) < 0 &&
-		    e->code == ERR_NONE)
-			*e = why;
-	return e->code == ERR_NONE ? 0 : -1;
+	return open_generation(ix, &g, e);
 }
 
-static int open_one(void *ctx, const char *name, const struct store_stat *st,
-		    struct err *e)
+static int note_name(void *ctx, const char *name, const struct store_stat *st,
+		     struct err *e)
 {
 	(void)st;
 	(void)e;
-	try_segment(ctx, name);
+	index_names_add(ctx, name);
 	return 0;
 }
 
 int index_open_sessions(struct index *ix, struct err *e)
 {
-	return store_list(ix->parts.store, "idx/", open_one, ix, e);
-}
+	AUTO(index_names_fini) struct index_names stored = { .names = NULL };
+	AUTO(index_names_fini) struct index_names kept = { .names = NULL };
+	struct err ignored = ERR_INIT;
 
-bool index_reload(struct index *ix)
-{
-	bool any = false;
-
-	pthread_rwlock_wrlock(&ix->lock);
-	for (size_t i = 0; i < ix->count && !ix->reloaded; i++)
-		any |= index_segment_reload(&ix->parts, ix->segments[i]);
-	ix->reloaded = true;
-	pthread_rwlock_unlock(&ix->lock);
-	return any;
+	index_keep_list(&ix->local, &kept);
+	if (store_list(ix->local.parts.store, "idx/", note_name, &stored, e) <
+	    0)
+		return -1;
+	index_keep_clean(&ix->local, &kept, &stored);
+	open_many(ix, &stored, &ignored);
+	return 0;
 }
 
 bool index_last_resort(struct index *ix)
 {
 	struct err ignored = ERR_INIT;
 
-	pthread_rwlock_wrlock(&ix->lock);
+	pthread_mutex_lock(&ix->lock);
 	bool first = !ix->resorted;
 
 	ix->resorted = true;
-	pthread_rwlock_unlock(&ix->lock);
+	pthread_mutex_unlock(&ix->lock);
 	if (!first)
 		return false;
-	index_reload(ix);
 	index_open_sessions(ix, &ignored);
 	return true;
 }
 
 /* ---- looking up ------------------------------------------------------ */
 
+/* Of a segment that is not listed. */
 static enum index_tier tier_of(const struct index_segment *s,
 			       const struct index_ask *ask)
 {
-	if (s->listed && s->frail)
-		return TIER_FRAIL;
-	if (s->listed || (ask->own != NULL &&
-			  memcmp(ask->own->b, s->view.session.b, ID_SIZE) == 0))
+	const struct index_about *a = &s->about;
+
+	if (ask->own != NULL && memcmp(ask->own->b, a->session.b, ID_SIZE) == 0)
 		return TIER_INDEX;
-	return s->view.generation == ask->generation ? TIER_SIBLING
-						     : TIER_OTHER;
+	return a->generation == ask->generation ? TIER_SIBLING : TIER_OTHER;
 }
 
 /* What is looked for. */
 struct sought {
+	struct index *ix;
+	const struct index_ask *ask;
 	enum blob_class class;
 	const struct hash *id;
 	unsigned skip; /* hits that are still to be passed over */
+	struct index_hit *hit;
+	struct err *why;
 };
 
-static int find_in(struct index *ix, const struct index_segment *s,
-		   struct sought *w, struct index_hit *hit, struct err *why)
+static bool find_in(struct sought *w, const struct index_segment *s)
 {
-	struct place p;
+	struct err trouble = ERR_INIT;
+	struct index_walk walk;
+	int found = index_walk_begin(&walk, s, w->class, w->id, &trouble);
 
-	for (uint64_t i = segment_find(&s->view, w->class, w->id);
-	     segment_entry(&s->view, i, w->id, &p) && p.class == w->class;
-	     i++) {
-		if (footers_check(ix->parts.footers, &p, w->id, why) == 1 &&
-		    w->skip-- == 0) {
-			hit->place = p;
-			hit->segment = s;
-			hit->entry = i;
-			return 1;
-		}
+	while (found == 1) {
+		found = index_walk_next(&walk, w->hit, &trouble);
+		if (found == 1 &&
+		    footers_check(w->ix->local.parts.footers, &w->hit->place,
+				  w->id, w->why) == 1 &&
+		    w->skip-- == 0)
+			return true;
 	}
-	return 0;
+	if (found < 0) {
+		note_trouble(w->ix, s->name, &trouble);
+		*w->why = trouble;
+	}
+	return false;
 }
 
-static int find_locked(struct index *ix, const struct index_ask *ask,
-		       struct sought *w, struct index_hit *hit, struct err *why)
+static bool find_listed(struct sought *w, const struct view *v)
 {
-	/* the nearest tier first; in it, the newest segment first */
-	for (int t = TIER_INDEX; t <= (int)ask->most; t++) {
-		for (size_t i = ix->count; i > 0; i--) {
-			const struct index_segment *s = ix->segments[i - 1];
+	const struct runs *r = &v->listed[w->class == BLOB_NODE ? 0 : 1];
+	uint64_t key = shelf_key(w->id->b);
 
-			if ((int)tier_of(s, ask) == t &&
-			    find_in(ix, s, w, hit, why) == 1) {
-				hit->tier = (enum index_tier)t;
-				return 1;
-			}
-		}
+	for (size_t i = 0; i < r->count; i++) {
+		const struct index_segment *s = run_find(&r->runs[i], key);
+
+		if (s != NULL && find_in(w, s))
+			return true;
 	}
-	return 0;
+	return false;
+}
+
+/* In a tier, the newest segment first. */
+static bool find_tier(struct sought *w, const struct view *v, size_t others,
+		      enum index_tier tier)
+{
+	if (tier == TIER_INDEX && find_listed(w, v))
+		return true;
+	for (size_t i = v->frail_count; tier == TIER_FRAIL && i > 0; i--)
+		if (find_in(w, v->frail[i - 1]))
+			return true;
+	for (size_t i = others; i > 0; i--)
+		if (tier_of(v->others[i - 1], w->ask) == tier &&
+		    find_in(w, v->others[i - 1]))
+			return true;
+	return false;
 }
 
 int index_find(struct index *ix, const struct index_ask *ask,
 	       enum blob_class class, const struct hash *id,
 	       struct index_hit *hit, struct err *why)
 {
-	struct sought w = { class, id, ask->skip };
+	struct index_hit got;
+	struct sought w = { ix, ask, class, id, ask->skip, &got, why };
+	const struct view *v =
+		atomic_load_explicit(&ix->view, memory_order_acquire);
+	size_t others = atomic_load_explicit(&v->count, memory_order_acquire);
 
-	pthread_rwlock_rdlock(&ix->lock);
-	int found = find_locked(ix, ask, &w, hit, why);
-
-	pthread_rwlock_unlock(&ix->lock);
-	return found;
-}
-
-const struct index_segment *index_segment_named(struct index *ix,
-						const char *name)
-{
-	pthread_rwlock_rdlock(&ix->lock);
-	const struct index_segment *s = find_open(ix, name);
-
-	pthread_rwlock_unlock(&ix->lock);
-	return s;
-}
-
-const char *index_segment_name(const struct index_segment *s)
-{
-	return s->name;
-}
-
-const struct segment *index_segment_view(const struct index_segment *s)
-{
-	return &s->view;
-}
-
-/* ---- what is in a segment -------------------------------------------- */
-
-void index_segment_about(const struct index_segment *s,
-			 struct index_about *about)
-{
-	*about = (struct index_about){
-		.session = s->view.session,
-		.generation = s->view.generation,
-		.packs = s->view.packs,
-		.nodes = s->view.nodes,
-		.chunks = s->view.chunks,
-		.leans = s->view.leans,
-	};
-}
-
-int index_segment_entries(const struct index_segment *s, uint64_t from,
-			  struct segment_entry_new *out, size_t count,
-			  struct err *e)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!segment_raw(&s->view, from + i, &out[i]))
-			return err_set(e, ERR_INTEGRITY,
-				       "segment '%s' has no such entry",
-				       s->name);
-	return 0;
-}
-
-int index_segment_packs(const struct index_segment *s, uint32_t from,
-			struct segment_pack *out, size_t count, struct err *e)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!segment_pack(&s->view, from + (uint32_t)i, &out[i]))
-			return err_set(e, ERR_INTEGRITY,
-				       "segment '%s' has no such pack",
-				       s->name);
+	/* the nearest tier first */
+	for (int t = TIER_INDEX; t <= (int)ask->most; t++) {
+		if (find_tier(&w, v, others, (enum index_tier)t)) {
+			got.tier = (enum index_tier)t;
+			*hit = got;
+			return 1;
+		}
+	}
 	return 0;
 }

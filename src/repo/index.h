@@ -20,7 +20,11 @@
 
 struct index;
 
-/* Borrowed parts; cache_dir NULL: segments are kept in memory. */
+/*
+ * Borrowed parts.  cache_dir is for one repository only, and may be removed at
+ * any time; what cannot be kept there, or when it is NULL, is kept in nameless
+ * files in /var/tmp, and small segments in memory.
+ */
 struct index_parts {
 	struct store *store;
 	const struct keyring *keys;
@@ -49,14 +53,8 @@ int index_open_segment(struct index *ix, const char *name, struct err *e);
  * could be opened.  ERR_NOT_FOUND when there is no such generation any more. */
 int index_open_generation(struct index *ix, uint64_t number, struct err *e);
 
-/*
- * The cache may lie by silence.  On a miss: read again from the store what
- * came from the cache.  Once; false when there is nothing (more) to gain.
- */
-bool index_reload(struct index *ix);
-
-/* For when all else has failed: index_reload(), and open everything under
- * idx/.  Once; false when that was done before. */
+/* For when all else has failed: open everything under idx/.  Once; false when
+ * that was done before. */
 bool index_last_resort(struct index *ix);
 
 /* Where an entry was found. */
@@ -97,12 +95,13 @@ int index_find(struct index *ix, const struct index_ask *ask,
 const struct index_segment *index_segment_named(struct index *ix,
 						const char *name);
 
+/* Open segment i in the order of opening, or NULL behind the last: none ever
+ * goes, so that numbers stay. */
+const struct index_segment *index_segment_at(struct index *ix, size_t i);
+
 const char *index_segment_name(const struct index_segment *s);
 
-/*
- * What is in an open segment.  (index_segment_view() is going away: a
- * segment's bytes do not stay in memory.  Use these.)
- */
+/* What is in an open segment; its bytes are not in memory. */
 struct index_about {
 	struct id session;
 	uint64_t generation;
@@ -123,7 +122,8 @@ int index_segment_entries(const struct index_segment *s, uint64_t from,
 int index_segment_packs(const struct index_segment *s, uint32_t from,
 			struct segment_pack *out, size_t count, struct err *e);
 
-const struct segment *index_segment_view(const struct index_segment *s);
+/* The names that it leans on, index_about.leans of them. */
+char *const *index_segment_leans(const struct index_segment *s);
 
 /* Why the first of the segments that could not be opened could not: true, or
  * false when all could. */

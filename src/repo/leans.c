@@ -46,17 +46,15 @@ static bool has_seen(const struct leans *l, const struct index_segment *s)
 
 void leans_on(struct leans *l, const struct index_segment *s)
 {
-	struct segment_leans more;
-	char *name;
+	char *const *more = index_segment_leans(s);
+	struct index_about about;
 
 	if (has_seen(l, s))
 		return;
 	l->seen = mem_grow(l->seen, l->seen_count + 1, sizeof(*l->seen));
 	l->seen[l->seen_count++] = s;
 	leans_add(l, index_segment_name(s));
-	segment_leans(index_segment_view(s), &more);
-	while (segment_leans_next(&more, &name)) {
-		leans_add(l, name);
-		free(name);
-	}
+	index_segment_about(s, &about);
+	for (uint32_t i = 0; i < about.leans; i++)
+		leans_add(l, more[i]);
 }

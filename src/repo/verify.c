@@ -151,8 +151,7 @@ static int look_up(struct verify *v, enum blob_class class,
 	struct err why = ERR_INIT;
 	char hex[17];
 
-	if (find_good(v, class, id, &why) ||
-	    (index_reload(v->repo->index) && find_good(v, class, id, &why)))
+	if (find_good(v, class, id, &why))
 		return 0;
 	hex_encode(id->b, 8, hex);
 	if (why.code == ERR_NONE)
