@@ -223,6 +223,9 @@ int access_recipient(struct repo *r, const uint8_t box[BOX_PUBLIC],
 
 int access_seal(struct repo *r, struct access_sealing *sealing, struct err *e)
 {
+	*sealing = (struct access_sealing){ .keys = 0 };
+	if (repo_reload_issued(r, e) < 0)
+		return -1;
 	return data_keys_seal(r, sealing, e);
 }
 

@@ -74,7 +74,11 @@ int data_keys_seal(struct repo *r, struct access_sealing *s, struct err *e);
 
 /* ---- repo.c ---------------------------------------------------------- */
 
-/* Read again which keys there are. */
+/* Read again which keys there are.  Nobody else may be at the repository. */
 int repo_reload_issued(struct repo *r, struct err *e);
+
+/* Has our key been removed meanwhile, so that this object of ours does not
+ * count?  ERR_REFUSED.  Where it cannot be known it is taken to count. */
+int repo_check_counts(struct repo *r, const char *name, struct err *e);
 
 #endif

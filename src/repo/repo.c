@@ -148,6 +148,21 @@ int repo_reload_issued(struct repo *r, struct err *e)
 	return 0;
 }
 
+int repo_check_counts(struct repo *r, const char *name, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	AUTO(issued_free_at)
+	struct issued *now = issued_load(r->store, r->keys, &ignored);
+
+	if (!issued_refuses(now, &r->keys->cert.signer, name, e))
+		return 0;
+	return err_set(e, ERR_REFUSED,
+		       "this %s's key was removed from the repository in the "
+		       "meantime, and '%s' does not count: ask an owner for a "
+		       "new one",
+		       role_name(r->keys->role), name);
+}
+
 static int open_parts(struct repo *r, const struct repo_open *open,
 		      struct err *e)
 {

@@ -342,7 +342,9 @@ int session_commit(struct repo *r, const struct session *s,
 			       name);
 	if (put < 0)
 		return err_ctx(e, "cannot commit '%s'", name);
-	return check_session(r, &s->id, e);
+	if (check_session(r, &s->id, e) < 0)
+		return -1;
+	return repo_check_counts(r, name, e);
 }
 
 int session_revoke(struct repo *r, const struct id *session, struct err *e)
@@ -370,8 +372,13 @@ int outcome_load(struct repo *r, const char *name, struct set *set,
 	AUTO(buf_fini) struct buf b = BUF_INIT;
 	char own[OUTCOME_NAME];
 
-	if (load_words(r, name, &b, e) < 0)
-		return -1;
+	if (load_words(r, name, &b, e) < 0) {
+		/* by a key that had been removed: as if it was revoked */
+		if (e->code != ERR_REFUSED)
+			return -1;
+		err_clear(e);
+		return 0;
+	}
 	struct reader rd = reader_of(b.p, b.len);
 	uint16_t version = rd_u16(&rd);
 	uint8_t outcome = rd_u8(&rd);
