@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "repo/collect_internal.h"
+
+/* ---- life ---------------------------------------------------------------- */
+
+static char *host_name(const struct collect_options *o)
+{
+	char name[256] = "";
+
+	if (o->host != NULL)
+		return mem_strdup(o->host);
+	if (gethostname(name, sizeof(name) - 1) != 0)
+		return mem_strdup("unknown");
+	return mem_strdup(name);
+}
+
+struct collect *collect_new(struct repo *r, const struct collect_options *o,
+			    struct err *e)
+{
+	if (keyring_need(r->keys, NEED_KEEP, e) < 0)
+		return NULL;
+	if (r->config.may_collect != 0) {
+		err_set(e, ERR_REFUSED,
+			"this version of vmkeep cannot collect in the "
+			"repository: use a newer one");
+		return NULL;
+	}
+	struct collect *c = mem_zalloc(1, sizeof(*c));
+
+	c->repo = r;
+	c->o = *o;
+	c->host = host_name(o);
+	if (c->o.silent_ns == 0)
+		c->o.silent_ns = COLLECT_SILENT_NS;
+	if (c->o.talk == NULL)
+		c->o.talk = &talk_none;
+	return c;
+}
+
+void collect_free(struct collect *c)
+{
+	if (c == NULL)
+		return;
+	scan_fini(c);
+	free(c->host);
+	free(c);
+}
+
+void collect_free_at(struct collect **c)
+{
+	collect_free(*c);
+}
+
+void collect_result_fini(struct collect_result *result)
+{
+	free(result->wait.host);
+	result->wait.host = NULL;
+}
+
+int step_alive(struct step *s, struct err *e)
+{
+	const struct collect_options *o = &s->c->o;
+
+	if (o->cancel != NULL && atomic_load(o->cancel))
+		return err_set(e, ERR_STOPPED, "stopped by the user");
+	if (o->dry_run)
+		return 0;
+	return session_beat(s->c->repo, &s->attempt, e);
+}
+
+/* ---- earlier sessions ------------------------------------------------------
+ */
+
+static void wait_for(struct collect *c, const struct known *k, int64_t beat)
+{
+	struct collect_wait *w = &c->result->wait;
+
+	if (w->host != NULL && w->since_ns <= k->record.time_ns)
+		return;
+	free(w->host);
+	*w = (struct collect_wait){
+		.session = k->id,
+		.host = mem_strdup(k->recorded ? k->record.host : "unknown"),
+		.since_ns = k->record.time_ns,
+		.beat_ns = beat,
+	};
+}
+
+/* 1 silent, 0 it lives, -1. */
+static int is_silent(struct collect *c, const struct known *k, int64_t *beat,
+		     struct err *e)
+{
+	int got = session_last_beat(c->repo, &k->id, beat, e);
+
+	if (got < 0)
+		return -1;
+	/* it died, or lives, between its first two puts */
+	if (got == 0)
+		*beat = k->record.time_ns;
+	return clock_wall_ns() - *beat > c->o.silent_ns;
+}
+
+/*
+ * A session of an earlier generation that has no outcome yet.  A collector's
+ * attempt can come to nothing any more, alive or not: its generation is taken.
+ */
+static int end_one(struct collect *c, struct known *k, struct err *e)
+{
+	int64_t beat = 0;
+	bool attempt = k->recorded && k->record.kind == SESSION_COLLECTOR;
+	int silent = attempt ? 1 : is_silent(c, k, &beat, e);
+
+	if (silent < 0)
+		return -1;
+	if (silent == 0) {
+		wait_for(c, k, beat);
+		return 0;
+	}
+	if (c->o.dry_run)
+		return 0;
+	int ended = session_revoke(c->repo, &k->id, e);
+
+	if (ended == 1) {
+		k->ended = ENDED_REVOKED;
+		c->result->ended += !attempt;
+	}
+	return ended < 0 ? -1 : 0;
+}
+
+static int end_sessions(struct collect *c, uint64_t n, struct err *e)
+{
+	for (size_t i = 0; i < c->known_count; i++) {
+		struct known *k = &c->known[i];
+
+		if (k->listed && k->ended == ENDED_NOT &&
+		    known_generation(k) < n && end_one(c, k, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- the next generation ----------------------------------------------------
+ */
+
+static bool same_packs(const struct locations *a, const struct locations *b)
+{
+	for (size_t i = 0; i < a->count; i++)
+		if (locations_pack(b, &a->packs[i].pack) == NULL)
+			return false;
+	return true;
+}
+
+/* Sessions that can go for good once their generation is old enough. */
+static bool any_pending(const struct collect *c)
+{
+	for (size_t i = 0; i < c->known_count; i++) {
+		const struct known *k = &c->known[i];
+		bool attempt =
+			k->recorded && k->record.kind == SESSION_COLLECTOR;
+		bool empty =
+			k->ended == ENDED_COMMIT && k->set.point_count == 0 &&
+			tombs_find(&c->tombs, &k->id, &k->id, TOMB_POINT) ==
+				NULL;
+
+		if (k->listed && is_spent(c, k) && !attempt && !empty)
+			return true;
+	}
+	return false;
+}
+
+/* Segments are immutable: the same number of them that all stay is the same
+ * index. */
+static bool same_index(const struct step *s)
+{
+	size_t stay = 0;
+
+	for (size_t i = 0; i < s->marked_count; i++) {
+		if (!s->marked[i].stays && s->marked[i].count > 0)
+			return false;
+		stay += s->marked[i].stays;
+	}
+	return stay == s->now.segment_count;
+}
+
+/* Is there anything that the next generation would change?  What n dooms is
+ * deleted without one. */
+static bool any_change(const struct step *s)
+{
+	return s->next.condemned.count > 0 || s->now.condemned.count > 0 ||
+	       !same_packs(&s->next.doomed, &s->now.doomed) || !same_index(s) ||
+	       any_pending(s->c);
+}
+
+/* Is what stands there ours, though the answer was lost?  1, 0, -1. */
+static int is_ours(struct step *s, struct err *e)
+{
+	AUTO(generation_fini) struct generation there = { 0 };
+	struct repo *r = s->c->repo;
+
+	if (generation_load(r->store, r->keys, s->next.number, &there, e) < 0)
+		return -1;
+	return same_id(&there.session, &s->attempt.id);
+}
+
+/* 1 put, 0 somebody was faster, -1. */
+static int put_generation(struct step *s, struct err *e)
+{
+	struct repo *r = s->c->repo;
+
+	s->next.time_ns = clock_wall_ns();
+	s->next.session = s->attempt.id;
+	if (generation_put(r->store, r->keys, &s->next, e) == 0)
+		return 1;
+	if (e->code != ERR_EXISTS) {
+		err_clear(e);
+		if (generation_put(r->store, r->keys, &s->next, e) == 0)
+			return 1;
+	}
+	if (e->code != ERR_EXISTS)
+		return err_ctx(e, "cannot put generation %llu",
+			       (unsigned long long)s->next.number);
+	err_clear(e);
+	return is_ours(s, e);
+}
+
+/*
+ * After the put the newest must be ours: else a gap has been filled that others
+ * had left when they cleaned up, and what we have decided is of the past.
+ */
+static int publish(struct step *s, enum collect_state *state, struct err *e)
+{
+	uint64_t newest;
+	int put = put_generation(s, e);
+
+	*state = COLLECT_AGAIN;
+	if (put <= 0)
+		return put;
+	if (generation_newest(s->c->repo->store, &newest, e) < 0)
+		return -1;
+	if (newest != s->next.number)
+		return 0;
+	s->c->result->steps++;
+	s->c->result->generation = newest;
+	return keys_clean(s, e);
+}
+
+static int decide(struct step *s, enum collect_state *state, struct err *e)
+{
+	*state = COLLECT_DONE;
+	if (mark_all(s, e) < 0 || packs_mark(s, e) < 0 || compact(s, e) < 0 ||
+	    packs_judge(s, e) < 0 || write_segments(s, e) < 0)
+		return -1;
+	if (s->c->o.dry_run)
+		return 0;
+	return any_change(s) ? publish(s, state, e) : keys_clean(s, e);
+}
+
+/* ---- one step
+ * ---------------------------------------------------------------- */
+
+static void step_fini(struct step *s)
+{
+	mark_fini(s);
+	fetch_free(s->fetch);
+	index_free(s->view.index);
+	generation_fini(&s->now);
+	generation_fini(&s->before);
+	generation_fini(&s->next);
+	free(s->packs);
+	idmap_fini(&s->pack_by_id);
+	free(s->blob_bits);
+	free(s->moves);
+}
+
+static int load_generations(struct step *s, struct err *e)
+{
+	struct repo *r = s->c->repo;
+
+	if (generation_newest(r->store, &s->number, e) < 0 ||
+	    generation_load(r->store, r->keys, s->number, &s->now, e) < 0)
+		return -1;
+	s->c->result->generation = s->number;
+	s->next.number = s->number + 1;
+	return s->number == 0 ? 0
+			      : generation_load(r->store, r->keys,
+						s->number - 1, &s->before, e);
+}
+
+static int make_view(struct step *s, struct err *e)
+{
+	struct repo *r = s->c->repo;
+
+	s->view = *r;
+	s->view.index = index_new(&(struct index_parts){
+		.store = r->store,
+		.keys = r->keys,
+		.footers = r->footers,
+		.cache_dir = r->cache_dir,
+	});
+	s->fetch = fetch_new(&s->view, e);
+	return s->fetch != NULL ? 0 : -1;
+}
+
+/* What n had condemned or doomed and is still there. */
+static int count_waiting(struct step *s, const struct locations *l,
+			 struct err *e)
+{
+	struct collect_result *r = s->c->result;
+
+	for (size_t i = 0; i < l->count; i++) {
+		char name[PACK_NAME];
+		struct store_stat st;
+
+		pack_name(l->packs[i].class, &l->packs[i].pack, name);
+		if (store_stat(s->c->repo->store, name, &st, e) == 0) {
+			r->waiting_packs++;
+			r->waiting_bytes += st.size;
+		} else if (e->code != ERR_NOT_FOUND) {
+			return -1;
+		}
+		err_clear(e);
+	}
+	return 0;
+}
+
+static int waits(struct step *s, enum collect_state *state, struct err *e)
+{
+	struct collect_result *r = s->c->result;
+
+	*state = COLLECT_WAITS;
+	r->waiting_packs = r->waiting_bytes = 0;
+	if (count_waiting(s, &s->now.condemned, e) < 0)
+		return -1;
+	return count_waiting(s, &s->now.doomed, e);
+}
+
+/* With a session of our own, which is ended whatever comes out. */
+static int attempt(struct step *s, enum collect_state *state, struct err *e)
+{
+	struct collect *c = s->c;
+	struct err ignored = ERR_INIT;
+
+	if (!c->o.dry_run &&
+	    session_attempt(c->repo, c->host, s->number, &s->attempt, e) < 0)
+		return -1;
+	int ok = scan(c, e);
+
+	if (ok == 0)
+		ok = packs_list(s, e);
+	if (ok == 0)
+		ok = mark_open(s, e);
+	if (ok == 0)
+		ok = decide(s, state, e);
+	if (c->o.dry_run)
+		return ok;
+	/* what it wrote is listed, or garbage */
+	return session_revoke(c->repo, &s->attempt.id, ok == 0 ? e : &ignored) <
+			       0
+		       ? -1
+		       : ok;
+}
+
+static int step(struct step *s, enum collect_state *state, struct err *e)
+{
+	struct collect *c = s->c;
+	int newest = 1;
+
+	if (load_generations(s, e) < 0 || make_view(s, e) < 0 || scan(c, e) < 0)
+		return -1;
+	if (!c->o.dry_run)
+		newest = clean_up(c, &s->now, &s->before, e);
+	if (newest < 0 || end_sessions(c, s->number, e) < 0)
+		return -1;
+	*state = COLLECT_AGAIN;
+	if (newest == 0)
+		return 0;
+	if (c->result->wait.host != NULL && !c->o.dry_run)
+		return waits(s, state, e);
+	return attempt(s, state, e);
+}
+
+/* What is not there where it was a moment ago has been cleaned up by another
+ * collector, which is ahead of us. */
+static bool is_behind(const struct step *s, const struct err *why)
+{
+	struct err ignored = ERR_INIT;
+	uint64_t newest;
+
+	return why->code == ERR_NOT_FOUND &&
+	       generation_newest(s->c->repo->store, &newest, &ignored) == 0 &&
+	       newest != s->number;
+}
+
+int collect_step(struct collect *c, struct collect_result *result,
+		 enum collect_state *state, struct err *e)
+{
+	AUTO(step_fini) struct step s = { .c = c };
+
+	c->result = result;
+	collect_result_fini(result);
+	int ok = step(&s, state, e);
+
+	if (ok < 0 && is_behind(&s, e)) {
+		err_clear(e);
+		*state = COLLECT_AGAIN;
+		return 0;
+	}
+	if (ok < 0 && e->code == ERR_NOT_FOUND)
+		e->code = ERR_INTEGRITY;
+	return ok;
+}
+
+/* ---- all steps
+ * ---------------------------------------------------------------- */
+
+/* Others may be faster again and again, but not for ever. */
+#define MAX_STEPS 64
+
+int collect_run(struct repo *r, const struct collect_options *o,
+		struct collect_result *result, struct err *e)
+{
+	AUTO(collect_free_at) struct collect *c = collect_new(r, o, e);
+	enum collect_state state = COLLECT_AGAIN;
+
+	memset(result, 0, sizeof(*result));
+	if (c == NULL)
+		return -1;
+	for (unsigned i = 0; state == COLLECT_AGAIN; i++) {
+		if (i == MAX_STEPS)
+			return err_set(e, ERR_BUSY,
+				       "other collectors were faster %u times: "
+				       "they do the work",
+				       MAX_STEPS);
+		if (collect_step(c, result, &state, e) < 0)
+			return -1;
+	}
+	return 0;
+}

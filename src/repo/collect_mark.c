@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "repo/collect_internal.h"
+#include "repo/node.h"
+
+/* ---- segments ---------------------------------------------------------- */
+
+static size_t hash_of(const void *p, size_t room)
+{
+	return (size_t)(((uintptr_t)p >> 4) * 0x9e3779b97f4a7c15u >> 32) &
+	       (room - 1);
+}
+
+static void hash_put(struct step *s, const void *p, uint32_t number)
+{
+	size_t i = hash_of(p, s->marked_room);
+
+	while (s->marked_hash[i] != NULL)
+		i = (i + 1) & (s->marked_room - 1);
+	s->marked_hash[i] = p;
+	s->marked_number[i] = number;
+}
+
+static void hash_grow(struct step *s)
+{
+	s->marked_room = s->marked_room > 0 ? 2 * s->marked_room : 64;
+	free(s->marked_hash);
+	free(s->marked_number);
+	s->marked_hash = mem_zalloc(s->marked_room, sizeof(void *));
+	s->marked_number =
+		mem_zalloc(s->marked_room, sizeof(*s->marked_number));
+	for (size_t i = 0; i < s->marked_count; i++)
+		hash_put(s, s->marked[i].segment, (uint32_t)i);
+}
+
+static struct marked *marked_new(struct step *s,
+				 const struct index_segment *segment)
+{
+	if (2 * (s->marked_count + 1) > s->marked_room)
+		hash_grow(s);
+	s->marked =
+		mem_grow(s->marked, s->marked_count + 1, sizeof(*s->marked));
+	struct marked *m = &s->marked[s->marked_count];
+
+	*m = (struct marked){ .segment = segment };
+	index_segment_about(segment, &m->about);
+	m->bits = mem_zalloc(bit_words(m->about.nodes + m->about.chunks) + 1,
+			     sizeof(uint64_t));
+	hash_put(s, segment, (uint32_t)s->marked_count++);
+	return m;
+}
+
+struct marked *marked_of(struct step *s, const struct index_segment *segment)
+{
+	size_t i = s->marked_room > 0 ? hash_of(segment, s->marked_room) : 0;
+
+	while (s->marked_room > 0 && s->marked_hash[i] != NULL) {
+		if (s->marked_hash[i] == segment)
+			return &s->marked[s->marked_number[i]];
+		i = (i + 1) & (s->marked_room - 1);
+	}
+	return marked_new(s, segment);
+}
+
+void mark_fini(struct step *s)
+{
+	for (size_t i = 0; i < s->marked_count; i++) {
+		free(s->marked[i].bits);
+		free(s->marked[i].weak);
+		free(s->marked[i].packs);
+	}
+	free(s->marked);
+	free(s->marked_hash);
+	free(s->marked_number);
+}
+
+static int open_segment(struct step *s, const char *name, struct marked **m,
+			struct err *e)
+{
+	if (index_open_segment(s->view.index, name, e) < 0) {
+		/* another collector may have been faster */
+		if (e->code == ERR_INTEGRITY || e->code == ERR_REFUSED)
+			err_ctx(e, "nothing was collected, for a part of the "
+				   "index cannot be read (see 'vmkeep "
+				   "verify' and 'vmkeep repair')");
+		return -1;
+	}
+	*m = marked_of(s, index_segment_named(s->view.index, name));
+	return 0;
+}
+
+static int open_listed(struct step *s, const struct generation *g, bool now,
+		       struct err *e)
+{
+	for (size_t i = 0; i < g->segment_count; i++) {
+		struct marked *m;
+
+		if (open_segment(s, g->segments[i].name, &m, e) < 0)
+			return -1;
+		m->listed |= now;
+		m->frail |= now && g->segments[i].frail;
+		m->before |= !now;
+	}
+	return 0;
+}
+
+/* What a set of an earlier generation leans on is in the index by now. */
+static int open_leans(struct step *s, const struct set *set, struct err *e)
+{
+	for (size_t i = 0; i < set->segment_count; i++) {
+		struct marked *m;
+
+		if (open_segment(s, set->segments[i], &m, e) < 0)
+			return err_ctx(e, "set '%s'", set->segments[i]);
+	}
+	return 0;
+}
+
+int mark_open(struct step *s, struct err *e)
+{
+	struct collect *c = s->c;
+	uint64_t number;
+
+	if (index_refresh(s->view.index, &number, e) < 0)
+		return -1;
+	if (number != s->number)
+		return err_set(e, ERR_NOT_FOUND, "the generation has moved");
+	if (open_listed(s, &s->now, true, e) < 0 ||
+	    open_listed(s, &s->before, false, e) < 0)
+		return -1;
+	for (size_t i = 0; i < c->known_count; i++) {
+		struct known *k = &c->known[i];
+		int valid = known_valid(c, k, e);
+
+		if (valid < 0)
+			return -1;
+		if (valid == 1 && points_left(c, k) > 0 &&
+		    k->set.generation + 1 >= s->number &&
+		    open_leans(s, &k->set, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- from an id to an entry --------------------------------------------- */
+
+struct spot {
+	struct place place;
+	const struct index_segment *segment;
+	struct marked *in; /* of the segment */
+	uint64_t entry;
+};
+
+/* Is what lies there still there when the next generation is, too? */
+static bool will_stay(struct step *s, const struct place *p)
+{
+	return pack_find(s, &p->pack) != NULL &&
+	       !locations_has(&s->now.doomed, &p->pack, p->blob);
+}
+
+/* The first place of the id, from *skip on, that stays: 1 and *skip for the
+ * next one; 0. */
+static int find_spot(struct step *s, enum blob_class class,
+		     const struct hash *id, unsigned *skip, struct spot *spot,
+		     struct err *why)
+{
+	struct index_ask ask = { .generation = s->number,
+				 .most = TIER_FRAIL,
+				 .skip = *skip };
+	struct index_hit hit;
+
+	while (index_find(s->view.index, &ask, class, id, &hit, why) == 1) {
+		*skip = ++ask.skip;
+		if (!will_stay(s, &hit.place))
+			continue;
+		spot->place = hit.place;
+		spot->segment = hit.segment;
+		spot->in = marked_of(s, hit.segment);
+		spot->entry = hit.entry;
+		return 1;
+	}
+	return 0;
+}
+
+static void set_mark(struct spot *spot, bool weak)
+{
+	struct marked *m = spot->in;
+	uint64_t entries = m->about.nodes + m->about.chunks;
+
+	m->count += !bit_get(m->bits, spot->entry);
+	bit_set(m->bits, spot->entry);
+	if (!weak)
+		return;
+	if (m->weak == NULL)
+		m->weak = mem_zalloc(bit_words(entries) + 1, sizeof(uint64_t));
+	m->weak_count += !bit_get(m->weak, spot->entry);
+	bit_set(m->weak, spot->entry);
+}
+
+static bool is_weak(const struct spot *spot)
+{
+	return spot->in->weak != NULL && bit_get(spot->in->weak, spot->entry);
+}
+
+/* ---- places that cannot be confirmed ------------------------------------ */
+
+/* The first entry of a part whose prefix is not less; by halving. */
+static int seek_prefix(const struct marked *m, uint64_t lo, uint64_t hi,
+		       const struct hash *id, uint64_t *at, struct err *e)
+{
+	struct segment_entry_new n;
+
+	while (lo < hi) {
+		uint64_t mid = lo + (hi - lo) / 2;
+
+		if (index_segment_entries(m->segment, mid, &n, 1, e) < 0)
+			return -1;
+		if (memcmp(n.prefix, id->b, sizeof(n.prefix)) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*at = lo;
+	return 0;
+}
+
+/*
+ * An entry that has the id's prefix, in a pack that stays and whose footer is
+ * damaged: it is kept, for who says that it can never be read?  A footer that
+ * could not be read for another reason is a failure.  1 kept, 0 it is another
+ * id's, -1.
+ */
+static int keep_entry(struct step *s, size_t segment, uint64_t i,
+		      const struct segment_entry_new *n, enum blob_class class,
+		      const struct hash *id, struct err *e)
+{
+	struct spot spot = { .in = &s->marked[segment], .entry = i };
+	struct segment_pack p;
+
+	if (index_segment_packs(spot.in->segment, n->pack, &p, 1, e) < 0)
+		return -1;
+	spot.place = (struct place){
+		.pack = p.id, .class = class, .blob = n->blob, .slot = n->slot
+	};
+	if (p.class != class || !will_stay(s, &spot.place))
+		return 0;
+	if (footers_check(s->view.footers, &spot.place, id, e) >= 0)
+		return 0;
+	if (e->code != ERR_INTEGRITY)
+		return -1;
+	err_clear(e);
+	set_mark(&spot, true);
+	return 1;
+}
+
+static int keep_in(struct step *s, size_t segment, enum blob_class class,
+		   const struct hash *id, struct err *e)
+{
+	const struct marked *m = &s->marked[segment];
+	uint64_t i = class == BLOB_NODE ? 0 : m->about.nodes;
+	uint64_t end =
+		m->about.nodes + (class == BLOB_NODE ? 0 : m->about.chunks);
+	struct segment_entry_new n;
+
+	if (seek_prefix(m, i, end, id, &i, e) < 0)
+		return -1;
+	for (; i < end; i++) {
+		if (index_segment_entries(m->segment, i, &n, 1, e) < 0)
+			return -1;
+		if (memcmp(n.prefix, id->b, sizeof(n.prefix)) != 0)
+			break;
+		if (keep_entry(s, segment, i, &n, class, id, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Nothing was found: what may be it is kept. */
+static int keep_doubtful(struct step *s, enum blob_class class,
+			 const struct hash *id, struct err *e)
+{
+	for (size_t i = 0; i < s->marked_count; i++)
+		if (keep_in(s, i, class, id, e) < 0)
+			return -1;
+	return 0;
+}
+
+/* ---- trees --------------------------------------------------------------- */
+
+/* 1 fine, 0 lost or damaged, -1. */
+static int mark_chunk(struct step *s, const struct hash *id, struct err *e)
+{
+	struct err why = ERR_INIT;
+	struct spot spot;
+	unsigned skip = 0;
+
+	if (find_spot(s, BLOB_DATA, id, &skip, &spot, &why) == 1) {
+		set_mark(&spot, false);
+		return 1;
+	}
+	return keep_doubtful(s, BLOB_DATA, id, e) < 0 ? -1 : 0;
+}
+
+static int mark_node(struct step *s, const struct hash *id, unsigned level,
+		     struct err *e);
+
+static int mark_runs(struct step *s, const struct extent *x, struct err *e)
+{
+	int fine = 1;
+
+	for (size_t i = 0; i < x->count; i++) {
+		int got =
+			x->runs[i].hole ? 1 : mark_chunk(s, &x->runs[i].id, e);
+
+		if (got < 0)
+			return -1;
+		fine &= got;
+	}
+	return fine;
+}
+
+static int mark_extent(struct step *s, const uint8_t *data, size_t size,
+		       struct err *e)
+{
+	autofree struct extent *x = mem_alloc(sizeof(*x));
+
+	if (extent_decode(data, size, x, e) < 0)
+		return -1;
+	return mark_runs(s, x, e);
+}
+
+static int mark_inner(struct step *s, const uint8_t *data, size_t size,
+		      unsigned level, struct err *e)
+{
+	autofree struct inner *n = mem_alloc(sizeof(*n));
+	int fine = 1;
+
+	if (inner_decode(data, size, n, e) < 0)
+		return -1;
+	if (n->level != level)
+		return err_set(e, ERR_INTEGRITY, "a node of the wrong level");
+	for (size_t i = 0; i < TREE_FANOUT; i++) {
+		int got = n->present[i]
+				  ? mark_node(s, &n->child[i], level - 1, e)
+				  : 1;
+
+		if (got < 0)
+			return -1;
+		fine &= got;
+	}
+	return fine;
+}
+
+/* Find the node where it can be read: 1 and its bytes, 2 when it has been
+ * marked before, -1. */
+static int read_node(struct step *s, const struct hash *id, struct spot *spot,
+		     const uint8_t **data, size_t *size, struct err *e)
+{
+	struct err why = ERR_INIT;
+	unsigned skip = 0;
+	char hex[17];
+
+	while (find_spot(s, BLOB_NODE, id, &skip, spot, &why) == 1) {
+		if (bit_get(spot->in->bits, spot->entry))
+			return 2;
+		if (fetch_at(s->fetch, &spot->place, id, data, size, &why) == 0)
+			return 1;
+		if (why.code != ERR_INTEGRITY) {
+			*e = why;
+			return -1;
+		}
+	}
+	hex_encode(id->b, 8, hex);
+	if (why.code == ERR_NONE)
+		index_trouble(s->view.index, &why);
+	return err_set(e,
+		       why.code == ERR_NONE || why.code == ERR_NOT_FOUND
+			       ? ERR_INTEGRITY
+			       : why.code,
+		       "node %s... cannot be read%s%s", hex,
+		       why.msg[0] != '\0' ? ": " : "", why.msg);
+}
+
+/* The depth is bounded by the format: at most TREE_MAX_DEPTH calls deep. */
+static int mark_node(struct step *s, const struct hash *id, unsigned level,
+		     struct err *e)
+{
+	const uint8_t *data;
+	struct spot spot;
+	size_t size;
+
+	if (++s->nodes_seen % 256 == 0 && step_alive(s, e) < 0)
+		return -1;
+	int got = read_node(s, id, &spot, &data, &size, e);
+
+	if (got == 2)
+		return !is_weak(&spot);
+	if (got < 0)
+		return -1;
+	int fine = level == 0 ? mark_extent(s, data, size, e)
+			      : mark_inner(s, data, size, level, e);
+
+	if (fine < 0)
+		return -1;
+	/* opening more segments has moved the table */
+	spot.in = marked_of(s, spot.segment);
+	set_mark(&spot, fine == 0);
+	s->c->result->frail += fine == 0;
+	return fine;
+}
+
+/* ---- points ---------------------------------------------------------------
+ */
+
+static int mark_image(struct step *s, const struct point *p,
+		      const struct image *image, struct err *e)
+{
+	if (image->root.hole)
+		return 0;
+	if (mark_node(s, &image->root.top, image->root.depth, e) >= 0)
+		return 0;
+	if (e->code != ERR_INTEGRITY)
+		return -1;
+	char hex[ID_TEXT];
+
+	hex_encode(p->id.b, ID_SIZE, hex);
+	return err_ctx(e,
+		       "nothing was collected, for '%s' of point %.12s of '%s' "
+		       "is damaged ('vmkeep repair', back it up once more, or "
+		       "'vmkeep forget %.12s')",
+		       image->name, hex, p->name, hex);
+}
+
+static int mark_point(struct step *s, const struct set *set,
+		      const struct point *p, struct err *e)
+{
+	const struct tombs *t = &s->c->tombs;
+	bool no_ram = tombs_find(t, &set->session, &p->id, TOMB_RAM) != NULL;
+
+	if (tombs_find(t, &set->session, &p->id, TOMB_POINT) != NULL)
+		return 0;
+	for (size_t i = 0; i < p->image_count; i++)
+		if (!(no_ram && image_is_ram(&p->images[i])) &&
+		    mark_image(s, p, &p->images[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+static int mark_set(struct step *s, const struct set *set, struct err *e)
+{
+	for (size_t i = 0; i < set->point_count; i++)
+		if (mark_point(s, set, &set->points[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+int mark_all(struct step *s, struct err *e)
+{
+	struct collect *c = s->c;
+
+	for (size_t i = 0; i < c->known_count; i++) {
+		struct known *k = &c->known[i];
+		int valid = known_valid(c, k, e);
+
+		talk_progress(c->o.talk, "points", i, c->known_count);
+		if (valid < 0 || step_alive(s, e) < 0 ||
+		    (valid == 1 && mark_set(s, &k->set, e) < 0))
+			return -1;
+	}
+	return 0;
+}
