@@ -3,7 +3,12 @@
 #define VMKEEP_REPO_VERIFY_H
 
 /*
- * Is everything there and as it was written?  Never changes anything.
+ * Is everything there and as it was written?  Changes nothing, but for notes:
+ * of damage, so that the next backup stores again what is lost (damage.h), and
+ * of what was read when (checked.h).
+ *
+ * Memory: about 9 MiB a TiB of data (usage.h), the index as it is open, the
+ * largest of its segments once whole; and 9 MiB a thread that reads packs.
  */
 
 #include <stdbool.h>
@@ -15,10 +20,24 @@
 #include "repo/catalog.h"
 #include "repo/repo.h"
 
+/* How well; each includes those before. */
+enum verify_level {
+	VERIFY_DEFAULT,   /* VERIFY_TREES */
+	VERIFY_SIZES,     /* small objects; packs are there, with their size */
+	VERIFY_TREES,     /* every node is read, every chunk looked up */
+	VERIFY_CHECKSUMS, /* packs are read: their sums */
+	VERIFY_SEALS,     /* every blob is opened; needs a key that reads */
+	VERIFY_DATA,      /* and unpacked, and has the ids it should have */
+};
+
 struct verify_options {
 	const struct catalog_hit *only; /* one point, or NULL: all */
-	bool read_data; /* also read, open and hash every chunk */
+	enum verify_level level;
+	bool read_data;       /* VERIFY_DATA, whatever level says */
+	uint64_t max_time_ms; /* for reading packs; 0: no limit */
+	unsigned threads;     /* 0: one a processor */
 	const struct talk *talk;
+	const _Atomic bool *cancel; /* true: stop with ERR_STOPPED; or NULL */
 };
 
 /* One thing that is wrong. */
@@ -32,11 +51,26 @@ struct verify_damage {
 };
 
 struct verify_result {
+	enum verify_level level;
 	uint64_t sets, points, images;
 	uint64_t nodes, chunks; /* distinct ones */
-	uint64_t packs, bytes_read;
+	uint64_t packs;         /* that are in use */
+	uint64_t packs_read, bytes_read;
+	bool complete; /* false: no time for all packs */
+
 	struct verify_damage *damages;
 	size_t damage_count;
+
+	/* damaged packs whose content is elsewhere, too, as far as anything
+	 * needs it */
+	struct verify_damage *healed;
+	size_t healed_count;
+
+	/* Of the packs in use, by any verify whose note is there, and at least
+	 * by their sums: bytes; and when the one that was read longest ago
+	 * was, 0 when some never were. */
+	uint64_t bytes, bytes_recent, bytes_ever; /* recent: 30 days */
+	int64_t oldest_ns;
 };
 
 /* 0 when the check could be made; damages say what it found. */
