@@ -34,8 +34,8 @@ struct fetch {
 	struct kept_sealer sealers[KEPT_SEALERS];
 	unsigned next_sealer;
 	uint64_t calls;
-	struct place last; /* what was got last, to guess the next */
-	bool has_last;
+	struct place last[2]; /* of data, of nodes: to guess the next */
+	bool has_last[2];
 	struct buf aad;
 	uint8_t *sealed; /* bound of a sealed blob */
 	uint8_t *packed;
@@ -147,25 +147,29 @@ static struct sealer *sealer_of(struct fetch *f, enum blob_class class,
 	return s;
 }
 
-/* Open sealed bytes to raw ones (BLOB_MAX_RAW of room). */
-static int open_blob(struct fetch *f, const struct footer_use *use,
-		     uint32_t number, const uint8_t *sealed, uint8_t *raw,
-		     struct err *e)
+int fetch_open(struct fetch *f, const struct footer_use *use, uint32_t number,
+	       const uint8_t *sealed, uint8_t *raw, struct err *e)
 {
 	const struct blob *b = &use->footer.blobs[number];
+	size_t packed = b->stored - SEAL_TAG;
+	bool as_it_is = b->method == ZIP_RAW && packed == b->raw;
+	uint8_t *to = as_it_is ? raw : f->packed;
 	struct blob_origin o;
 
+	if (b->stored > zip_bound(BLOB_MAX_RAW) + SEAL_TAG)
+		return err_set(e, ERR_INTEGRITY, "an impossible size");
 	origin_of(use, number, &o);
 	struct sealer *s = sealer_of(f, use->header.class, &o, e);
 
 	if (s == NULL)
 		return -1;
 	blob_aad(use->header.class, b, use->footer.slots + b->first, &f->aad);
-	if (sealer_open(s, o.number, f->aad.p, f->aad.len, sealed,
-			b->stored - SEAL_TAG, f->packed, e) < 0)
+	if (sealer_open(s, o.number, f->aad.p, f->aad.len, sealed, packed, to,
+			e) < 0)
 		return -1;
-	return zip_unpack(f->zip, b->method, f->packed, b->stored - SEAL_TAG,
-			  raw, b->raw, e);
+	if (as_it_is)
+		return 0;
+	return zip_unpack(f->zip, b->method, f->packed, packed, raw, b->raw, e);
 }
 
 static int read_blob(struct fetch *f, const struct footer_use *use,
@@ -182,7 +186,7 @@ static int read_blob(struct fetch *f, const struct footer_use *use,
 	if (store_get(f->repo->store, name, b->offset, b->stored, f->sealed,
 		      e) < 0)
 		return err_ctx(e, "pack '%s'", name);
-	if (open_blob(f, use, number, f->sealed, raw, e) < 0)
+	if (fetch_open(f, use, number, f->sealed, raw, e) < 0)
 		return err_ctx(e, "pack '%s', blob %u", name, number);
 	return 0;
 }
@@ -207,14 +211,13 @@ static struct kept_blob *blob_at(struct fetch *f, const struct place *place,
 
 /* ---- an id ----------------------------------------------------------- */
 
-static int check_id(struct fetch *f, enum blob_class class, const uint8_t *data,
-		    size_t size, const struct hash *id, struct err *e)
+bool fetch_holds(struct fetch *f, enum blob_class class, const uint8_t *data,
+		 size_t size, const struct hash *id)
 {
 	struct hash got;
 
-	/* a maintainer must take a node's seal, which names it, for proof */
-	if (!f->repo->keys->has_id)
-		return 0;
+	if (size > BLOB_MAX_RAW)
+		return false;
 	if (class == BLOB_NODE) {
 		cut_node_id(f->hasher, data, size, &got);
 	} else {
@@ -225,10 +228,27 @@ static int check_id(struct fetch *f, enum blob_class class, const uint8_t *data,
 		if (size % PAGE_SIZE_BYTES != 0)
 			got.b[0] ^= 1;
 	}
-	if (!hash_equal(&got, id))
-		return err_set(e, ERR_INTEGRITY,
-			       "its content is not what its id says");
-	return 0;
+	return hash_equal(&got, id);
+}
+
+static int check_id(struct fetch *f, enum blob_class class, const uint8_t *data,
+		    size_t size, const struct hash *id, struct err *e)
+{
+	/* a maintainer must take a node's seal, which names it, for proof */
+	if (!f->repo->keys->has_id || fetch_holds(f, class, data, size, id))
+		return 0;
+	return err_set(e, ERR_INTEGRITY, "its content is not what its id says");
+}
+
+static size_t class_index(enum blob_class class)
+{
+	return class == BLOB_NODE;
+}
+
+static void remember(struct fetch *f, const struct place *place)
+{
+	f->last[class_index(place->class)] = *place;
+	f->has_last[class_index(place->class)] = true;
 }
 
 /* Is the slot after the last one, or the first of the next blob, what we
@@ -237,7 +257,7 @@ static bool guess_next(struct fetch *f, const struct footer_use *use,
 		       const struct hash *id, struct place *place)
 {
 	const struct footer *ft = &use->footer;
-	struct place p = f->last;
+	struct place p = f->last[class_index(use->header.class)];
 
 	p.slot++;
 	for (int i = 0; i < 2 && p.blob < ft->blob_count; i++) {
@@ -258,11 +278,12 @@ static bool guess(struct fetch *f, enum blob_class class, const struct hash *id,
 		  struct place *place)
 {
 	struct err ignored = ERR_INIT;
+	size_t i = class_index(class);
 
-	if (!f->has_last || f->last.class != class)
+	if (!f->has_last[i])
 		return false;
-	const struct footer_use *use =
-		footers_get(f->repo->footers, class, &f->last.pack, &ignored);
+	const struct footer_use *use = footers_get(f->repo->footers, class,
+						   &f->last[i].pack, &ignored);
 	bool hit = use != NULL && guess_next(f, use, id, place);
 
 	footers_put(f->repo->footers, use);
@@ -328,9 +349,13 @@ static int get_from(struct fetch *f, const struct place *place,
 		    const struct hash *id, const uint8_t **data, size_t *size,
 		    struct err *e)
 {
-	f->last = *place;
-	f->has_last = get_at(f, place, id, data, size, e) == 0;
-	return f->has_last ? 0 : -1;
+	int ok = get_at(f, place, id, data, size, e);
+
+	if (ok == 0)
+		remember(f, place);
+	else
+		f->has_last[class_index(place->class)] = false;
+	return ok;
 }
 
 /* An id may be in several places: where a damaged one was stored again, or
@@ -354,6 +379,38 @@ static int get_any(struct fetch *f, enum blob_class class,
 		why = &ignored;
 	}
 	return -1;
+}
+
+bool fetch_place(struct fetch *f, enum blob_class class, const struct hash *id,
+		 struct place *place)
+{
+	struct err ignored = ERR_INIT;
+
+	if (!guess(f, class, id, place) &&
+	    find(f, class, id, 0, place, &ignored) < 0)
+		return false;
+	remember(f, place);
+	return true;
+}
+
+const struct footer_use *fetch_footer(struct fetch *f,
+				      const struct place *place, struct err *e)
+{
+	return footers_get(f->repo->footers, place->class, &place->pack, e);
+}
+
+void fetch_footer_done(struct fetch *f, const struct footer_use *use)
+{
+	footers_put(f->repo->footers, use);
+}
+
+int fetch_read(struct fetch *f, const struct place *place, uint64_t offset,
+	       size_t size, uint8_t *to, struct err *e)
+{
+	char name[PACK_NAME];
+
+	pack_name(place->class, &place->pack, name);
+	return store_get(f->repo->store, name, offset, size, to, e);
 }
 
 int fetch_at(struct fetch *f, const struct place *place, const struct hash *id,
@@ -386,9 +443,7 @@ int fetch_check_blob(struct fetch *f, const struct footer_use *use,
 	struct kept_blob *room = kept_oldest(f);
 	size_t offset = 0;
 
-	if (b->stored > zip_bound(BLOB_MAX_RAW) + SEAL_TAG)
-		return err_set(e, ERR_INTEGRITY, "an impossible size");
-	if (open_blob(f, use, number, sealed, room->raw, e) < 0)
+	if (fetch_open(f, use, number, sealed, room->raw, e) < 0)
 		return -1;
 	for (size_t i = 0; i < b->slots; i++) {
 		if (check_id(f, use->header.class, room->raw + offset,

@@ -6,6 +6,7 @@
  * From an id to its bytes, for one thread: find, read, open, unpack, check.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,30 @@ int fetch_get(struct fetch *f, enum blob_class class, const struct hash *id,
 /* The same from one place only, which footers_check() has confirmed. */
 int fetch_at(struct fetch *f, const struct place *place, const struct hash *id,
 	     const uint8_t **data, size_t *size, struct err *e);
+
+/*
+ * For whoever reads many at once.
+ *
+ * Where an id is; false where that cannot be said, or not at once:
+ * fetch_get() tries harder, and says why.
+ */
+bool fetch_place(struct fetch *f, enum blob_class class, const struct hash *id,
+		 struct place *place);
+
+/* The footer of a place's pack, in use until it is said to be done (NULL is
+ * fine); bytes of that pack. */
+const struct footer_use *fetch_footer(struct fetch *f,
+				      const struct place *place, struct err *e);
+void fetch_footer_done(struct fetch *f, const struct footer_use *use);
+int fetch_read(struct fetch *f, const struct place *place, uint64_t offset,
+	       size_t size, uint8_t *to, struct err *e);
+
+/* A blob's raw bytes (BLOB_MAX_RAW of room) from its sealed ones.  They are
+ * not checked yet: fetch_holds() says whether they are what an id says. */
+int fetch_open(struct fetch *f, const struct footer_use *use, uint32_t number,
+	       const uint8_t *sealed, uint8_t *raw, struct err *e);
+bool fetch_holds(struct fetch *f, enum blob_class class, const uint8_t *data,
+		 size_t size, const struct hash *id);
 
 /*
  * Open the blob `number` of a pack whose sealed bytes are given, and check

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "repo/fetch.h"
-#include "repo/node.h"
+#include "repo/reader_internal.h"
 
 /* The inner node of one level that was used last. */
 struct kept_inner {
@@ -24,11 +24,6 @@ struct reader_image {
 	pthread_mutex_t lock; /* fetch, path */
 	struct fetch *fetch;
 	struct kept_inner path[TREE_MAX_DEPTH + 1]; /* by level */
-};
-
-struct reader_thread {
-	struct fetch *fetch;
-	struct extent extent;
 };
 
 /* ---- opening --------------------------------------------------------- */
@@ -115,6 +110,8 @@ void reader_thread_free(struct reader_thread *t)
 	if (t == NULL)
 		return;
 	fetch_free(t->fetch);
+	free(t->sealed);
+	free(t->raw);
 	free(t);
 }
 
@@ -238,26 +235,47 @@ static int read_runs(struct reader_thread *t, uint8_t *to, struct err *e)
 	return 0;
 }
 
-static int read_extent(struct reader_thread *t, const struct hash *id,
-		       uint8_t *to, struct err *e)
+static int read_node(struct reader_thread *t, const struct hash *id,
+		     struct err *e)
 {
 	const uint8_t *data;
 	size_t size;
 
-	if (fetch_get(t->fetch, BLOB_NODE, id, &data, &size, e) < 0 ||
-	    extent_decode(data, size, &t->extent, e) < 0)
+	if (fetch_get(t->fetch, BLOB_NODE, id, &data, &size, e) < 0)
 		return -1;
-	return read_runs(t, to, e);
+	return extent_decode(data, size, &t->extent, e);
 }
 
-int reader_extent(struct reader_image *img, struct reader_thread *t,
-		  uint64_t number, uint8_t *to, bool *hole, struct err *e)
+/* Which bytes of the image could not be had. */
+static int where(uint64_t number, struct err *e)
+{
+	return err_ctx(e, "bytes %llu to %llu",
+		       (unsigned long long)number * EXTENT_SIZE,
+		       (unsigned long long)(number + 1) * EXTENT_SIZE);
+}
+
+int reader_node(struct reader_image *img, struct reader_thread *t,
+		uint64_t number, const struct extent **x, struct err *e)
 {
 	struct hash id;
 	uint64_t skip;
 	int got = number < img->extents
 			  ? descend_locked(img, number, &id, &skip, e)
 			  : 0;
+
+	if (got <= 0)
+		return got;
+	if (read_node(t, &id, e) < 0)
+		return where(number, e);
+	*x = &t->extent;
+	return 1;
+}
+
+int reader_extent(struct reader_image *img, struct reader_thread *t,
+		  uint64_t number, uint8_t *to, bool *hole, struct err *e)
+{
+	const struct extent *x;
+	int got = reader_node(img, t, number, &x, e);
 
 	if (got < 0)
 		return -1;
@@ -267,11 +285,13 @@ int reader_extent(struct reader_image *img, struct reader_thread *t,
 		memset(to, 0, EXTENT_SIZE);
 		return 0;
 	}
-	if (read_extent(t, &id, to, e) < 0)
-		return err_ctx(e, "bytes %llu to %llu",
-			       (unsigned long long)number * EXTENT_SIZE,
-			       (unsigned long long)(number + 1) * EXTENT_SIZE);
-	return 0;
+	return read_runs(t, to, e) < 0 ? where(number, e) : 0;
+}
+
+bool reader_holds(struct reader_thread *t, const uint8_t *data, size_t size,
+		  const struct hash *id)
+{
+	return fetch_holds(t->fetch, BLOB_DATA, data, size, id);
 }
 
 int reader_bytes(struct repo *r, const struct set *set,

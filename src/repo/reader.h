@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "repo/node.h"
 #include "repo/point.h"
 #include "repo/repo.h"
 
@@ -46,6 +47,17 @@ void reader_thread_free_at(struct reader_thread **t);
  */
 int reader_extent(struct reader_image *img, struct reader_thread *t,
 		  uint64_t number, uint8_t *to, bool *hole, struct err *e);
+
+/*
+ * Not the bytes of an extent but its node: 1 and *x, which stays valid until
+ * the thread reads again; 0 when all of it is a hole.
+ */
+int reader_node(struct reader_image *img, struct reader_thread *t,
+		uint64_t number, const struct extent **x, struct err *e);
+
+/* Are these whole pages the chunk of this id? */
+bool reader_holds(struct reader_thread *t, const uint8_t *data, size_t size,
+		  const struct hash *id);
 
 /* A whole small image, at most max bytes, appended to out. */
 int reader_bytes(struct repo *r, const struct set *set,
