@@ -1,336 +1,539 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "job/pour.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/team.h"
 #include "job/open.h"
+#include "job/outlet.h"
+#include "repo/haul.h"
 
-#define MAX_THREADS 16
+/* Chunks in a window.  The first one is small, so that writing begins at
+ * once. */
+#define FIRST_WINDOW (8u << 10)
+#define WINDOW       (64u << 10)
 
-enum target {
-	TARGET_DISK,
-	TARGET_FILE,
-	TARGET_STREAM, /* in order, into a sink */
+/* Extents of a hole that are done at once: 1 GiB. */
+#define HOLE_EXTENTS 256
+
+struct window {
+	struct haul *haul;
+	size_t pieces;
+	size_t max;
+	size_t next;  /* part that nobody carries yet */
+	size_t users; /* who look for it, then who carry */
 };
 
 struct pouring {
 	const struct pour *p;
 	struct reader_image *image;
-	enum target target;
-	struct disk *disk;
-	int fd;
-	pour_sink *sink;
-	void *sink_ctx;
+	struct outlet *outlet;
 	uint64_t extents;
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t change;
-	uint64_t next; /* extent that nobody has taken yet */
-	uint64_t turn; /* streams: whose turn to write it is */
+	struct window *coming; /* extents are looked at for it */
+	struct window *now;    /* its parts are carried; or NULL */
+	uint64_t next;         /* extent that nobody has looked at */
+	uint64_t done;         /* bytes that are as they should be */
 	uint64_t written;
-	bool failed;
-	struct err err;
+	bool stopped;
 };
 
-struct pouring_thread {
+struct hand {
 	struct pouring *r;
 	unsigned number;
-	pthread_t thread;
 	struct reader_thread *reader;
-	uint8_t *buffer;
+	uint8_t *target; /* of an extent's size: what is there now */
+	struct haul_piece pieces[EXTENT_PAGES];
+	size_t count;
 };
 
-static void fail(struct pouring *r, const struct err *e)
+enum kind {
+	TASK_NONE,
+	TASK_HOLE,  /* extents without data */
+	TASK_LOOK,  /* an extent with data */
+	TASK_CARRY, /* a part of a window */
+};
+
+struct task {
+	enum kind kind;
+	uint64_t first; /* extent */
+	uint64_t count;
+	struct window *window;
+	size_t part;
+};
+
+/* ---- windows --------------------------------------------------------- */
+
+static struct window *window_new(size_t max, struct err *e)
 {
-	pthread_mutex_lock(&r->lock);
-	if (!r->failed)
-		r->err = *e;
-	r->failed = true;
+	struct haul *h = haul_new(max, e);
+	struct window *w;
+
+	if (h == NULL)
+		return NULL;
+	w = mem_zalloc(1, sizeof(*w));
+	w->haul = h;
+	w->max = max;
+	return w;
+}
+
+static void window_free(struct window *w)
+{
+	if (w == NULL)
+		return;
+	haul_free(w->haul);
+	free(w);
+}
+
+/* Every extent that is being looked at may need room for all its pages. */
+static bool has_room(const struct window *w)
+{
+	return w->pieces + (w->users + 1) * EXTENT_PAGES <= w->max;
+}
+
+/* Carry what was gathered.  The one before is freed by its last user. */
+static int turn_over(struct pouring *r, struct err *e)
+{
+	struct window *fresh = window_new(WINDOW, e);
+
+	if (fresh == NULL)
+		return -1;
+	haul_sort(r->coming->haul);
+	if (r->now != NULL && r->now->users == 0)
+		window_free(r->now);
+	r->now = r->coming;
+	r->coming = fresh;
 	pthread_cond_broadcast(&r->change);
-	pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
+/* ---- what to do next, all under the lock ----------------------------- */
+
+static void advance(struct pouring *r, uint64_t bytes)
+{
+	r->done += bytes;
+	talk_progress(r->p->job->talk, r->p->what,
+		      num_min(r->done, r->p->root->size), r->p->root->size);
+}
+
+static bool take_part(struct pouring *r, struct task *t)
+{
+	struct window *w = r->now;
+
+	if (w == NULL || w->next >= haul_parts(w->haul))
+		return false;
+	*t = (struct task){ .kind = TASK_CARRY, .window = w, .part = w->next };
+	w->next++;
+	w->users++;
+	return true;
+}
+
+/* The next extents that nobody has looked at. */
+static int take_extents(struct pouring *r, struct task *t, struct err *e)
+{
+	uint64_t data;
+	int more = reader_next(r->image, r->next, &data, e);
+
+	if (more < 0)
+		return -1;
+	if (more == 0)
+		data = r->extents;
+	*t = (struct task){ .kind = TASK_HOLE, .first = r->next };
+	t->count = data - r->next;
+	if (r->p->fresh) {
+		advance(r, t->count * EXTENT_SIZE);
+		r->next = data;
+		*t = (struct task){ .kind = TASK_NONE, .first = data };
+	}
+	if (t->first == data && more == 1) {
+		t->kind = TASK_LOOK;
+		t->count = 1;
+		t->window = r->coming;
+		r->coming->users++;
+	}
+	if (t->count > HOLE_EXTENTS)
+		t->count = HOLE_EXTENTS;
+	r->next = t->first + t->count;
+	return 0;
+}
+
+/* Parts first; when there are none, gather more of them. */
+static int take(struct pouring *r, struct task *t, struct err *e)
+{
+	*t = (struct task){ .kind = TASK_NONE };
+	while (!r->stopped && t->kind == TASK_NONE) {
+		if (take_part(r, t))
+			return 0;
+		if (r->next < r->extents && has_room(r->coming)) {
+			if (take_extents(r, t, e) < 0)
+				return -1;
+		} else if (r->coming->users > 0) {
+			pthread_cond_wait(&r->change, &r->lock);
+		} else if (r->coming->pieces == 0) {
+			return 0;
+		} else if (turn_over(r, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
 }
 
 /* ---- writing --------------------------------------------------------- */
 
-static int write_bytes(struct pouring_thread *t, uint64_t offset, size_t size,
-		       const uint8_t *from, struct err *e)
+static size_t page_at(size_t at, size_t size)
 {
-	struct pouring *r = t->r;
-
-	if (r->target == TARGET_DISK)
-		return disk_write(r->disk, t->number, offset, size, from, e);
-	return fd_pwrite_full(r->fd, from, size, offset, e);
+	return num_min(PAGE_SIZE_BYTES, size - at);
 }
 
-/* Files that cannot have holes get zeroes. */
-static int file_zero(int fd, uint64_t offset, uint64_t size, struct err *e)
+static int write_run(struct hand *h, uint64_t offset, const uint8_t *data,
+		     size_t size, struct err *e)
 {
-	static const uint8_t zeroes[64 << 10];
+	struct pouring *r = h->r;
 
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		      (off_t)offset, (off_t)size) == 0)
-		return 0;
-	while (size > 0) {
-		size_t n = num_min(size, sizeof(zeroes));
-
-		if (fd_pwrite_full(fd, zeroes, n, offset, e) < 0)
-			return -1;
-		offset += n;
-		size -= n;
-	}
-	return 0;
-}
-
-static int write_zeroes(struct pouring_thread *t, uint64_t offset,
-			uint64_t size, struct err *e)
-{
-	struct pouring *r = t->r;
-
-	if (r->p->fresh)
-		return 0;
-	if (r->target == TARGET_DISK)
-		return disk_zero(r->disk, t->number, offset, size, e);
-	return file_zero(r->fd, offset, size, e);
-}
-
-static bool zero_page(const uint8_t *buffer, size_t at, size_t size)
-{
-	return bytes_zero(buffer + at, num_min(PAGE_SIZE_BYTES, size - at));
-}
-
-/* Runs of pages that are zero, and of those that are not. */
-static int write_runs(struct pouring_thread *t, uint64_t offset, size_t size,
-		      struct err *e)
-{
-	size_t at = 0;
-
-	while (at < size) {
-		bool zero = zero_page(t->buffer, at, size);
-		size_t end = at;
-
-		while (end < size && zero_page(t->buffer, end, size) == zero)
-			end += PAGE_SIZE_BYTES;
-		end = num_min(end, size);
-		int ok = zero ? write_zeroes(t, offset + at, end - at, e)
-			      : write_bytes(t, offset + at, end - at,
-					    t->buffer + at, e);
-
-		if (ok < 0)
-			return -1;
-		if (!zero) {
-			pthread_mutex_lock(&t->r->lock);
-			t->r->written += end - at;
-			pthread_mutex_unlock(&t->r->lock);
-		}
-		at = end;
-	}
-	return 0;
-}
-
-static int write_in_turn(struct pouring_thread *t, uint64_t number, size_t size,
-			 struct err *e)
-{
-	struct pouring *r = t->r;
-
+	if (outlet_write(r->outlet, h->number, offset, size, data, e) < 0)
+		return -1;
 	pthread_mutex_lock(&r->lock);
-	while (r->turn != number && !r->failed)
-		pthread_cond_wait(&r->change, &r->lock);
-	bool failed = r->failed;
-
-	pthread_mutex_unlock(&r->lock);
-	if (failed)
-		return err_set(e, ERR_STOPPED, "stopped");
-	int ok = r->sink(r->sink_ctx, number * EXTENT_SIZE, t->buffer, size, e);
-
-	pthread_mutex_lock(&r->lock);
-	r->turn++;
 	r->written += size;
+	pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
+/* Only pages that are others than those there. */
+static int write_changed(struct hand *h, uint64_t offset, const uint8_t *data,
+			 size_t size, struct err *e)
+{
+	const uint8_t *is = h->target;
+
+	if (outlet_read(h->r->outlet, h->number, offset, size, h->target, e) <
+	    0)
+		return -1;
+	for (size_t at = 0, end; at < size; at = end) {
+		size_t n = page_at(at, size);
+
+		end = at + n;
+		if (memcmp(data + at, is + at, n) == 0)
+			continue;
+		while (end < size &&
+		       memcmp(data + end, is + end, page_at(end, size)) != 0)
+			end += page_at(end, size);
+		if (write_run(h, offset + at, data + at, end - at, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The last page of an image may be less than one. */
+static int sink(void *ctx, uint64_t offset, const uint8_t *data, size_t size,
+		struct err *e)
+{
+	struct hand *h = ctx;
+	size_t n = num_min(size, h->r->p->root->size - offset);
+
+	return h->r->p->in_place ? write_changed(h, offset, data, n, e)
+				 : write_run(h, offset, data, n, e);
+}
+
+/* ---- holes ----------------------------------------------------------- */
+
+/* Pages that are there, and should be none. */
+static int clear_changed(struct hand *h, uint64_t offset, const uint8_t *is,
+			 size_t size, struct err *e)
+{
+	for (size_t at = 0, end; at < size; at = end) {
+		end = at + page_at(at, size);
+		if (bytes_zero(is + at, end - at))
+			continue;
+		while (end < size && !bytes_zero(is + end, page_at(end, size)))
+			end += page_at(end, size);
+		if (outlet_zero(h->r->outlet, h->number, offset + at, end - at,
+				e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int clear_in_place(struct hand *h, uint64_t offset, uint64_t size,
+			  struct err *e)
+{
+	struct outlet *o = h->r->outlet;
+
+	for (uint64_t end = offset + size, n; offset < end; offset += n) {
+		if (outlet_hole(o, offset, &n, e) < 0)
+			return -1;
+		n = num_min(n, end - offset);
+		if (n > 0)
+			continue;
+		n = num_min(EXTENT_SIZE, end - offset);
+		if (outlet_read(o, h->number, offset, n, h->target, e) < 0 ||
+		    clear_changed(h, offset, h->target, n, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int pour_hole(struct hand *h, const struct task *t, struct err *e)
+{
+	struct pouring *r = h->r;
+	uint64_t offset = t->first * EXTENT_SIZE;
+	uint64_t size =
+		num_min(t->count * EXTENT_SIZE, r->p->root->size - offset);
+	int ok = r->p->in_place
+			 ? clear_in_place(h, offset, size, e)
+			 : outlet_zero(r->outlet, h->number, offset, size, e);
+
+	if (ok < 0)
+		return -1;
+	pthread_mutex_lock(&r->lock);
+	advance(r, size);
+	pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
+/* ---- looking --------------------------------------------------------- */
+
+static int look_hole(struct hand *h, uint64_t offset, const uint8_t *is,
+		     size_t size, struct err *e)
+{
+	const struct pour *p = h->r->p;
+
+	if (p->fresh || offset >= p->root->size)
+		return 0;
+	size = num_min(size, p->root->size - offset);
+	if (p->in_place)
+		return clear_changed(h, offset, is, size, e);
+	return outlet_zero(h->r->outlet, h->number, offset, size, e);
+}
+
+/* Note what an extent needs; *there are the bytes that need nothing. */
+static int look_runs(struct hand *h, const struct extent *x, uint64_t offset,
+		     uint64_t *there, struct err *e)
+{
+	const uint8_t *is = h->target;
+
+	h->count = 0;
+	for (size_t i = 0; i < x->count; i++) {
+		const struct run *run = &x->runs[i];
+		size_t size = run->pages * (size_t)PAGE_SIZE_BYTES;
+
+		if (run->hole && look_hole(h, offset, is, size, e) < 0)
+			return -1;
+		if (run->hole || (h->r->p->in_place &&
+				  reader_holds(h->reader, is, size, &run->id)))
+			*there += size;
+		else
+			h->pieces[h->count++] = (struct haul_piece){
+				.offset = offset,
+				.size = (uint32_t)size,
+				.id = run->id,
+			};
+		offset += size;
+		is += size;
+	}
+	return 0;
+}
+
+static int look_extent(struct hand *h, uint64_t number, uint64_t *there,
+		       struct err *e)
+{
+	struct pouring *r = h->r;
+	uint64_t offset = number * EXTENT_SIZE;
+	const struct extent *x;
+	int got = reader_node(r->image, h->reader, number, &x, e);
+
+	if (got < 0)
+		return -1;
+	assert(got == 1); /* reader_next() has said so */
+	if (r->p->in_place && outlet_read(r->outlet, h->number, offset,
+					  EXTENT_SIZE, h->target, e) < 0)
+		return -1;
+	if (look_runs(h, x, offset, there, e) < 0)
+		return -1;
+	haul_locate(h->reader, h->pieces, h->count);
+	return 0;
+}
+
+static int pour_look(struct hand *h, const struct task *t, struct err *e)
+{
+	struct pouring *r = h->r;
+	struct window *w = t->window;
+	uint64_t there = 0;
+	int ok = look_extent(h, t->first, &there, e);
+
+	pthread_mutex_lock(&r->lock);
+	if (ok == 0) {
+		bool room = haul_add(w->haul, h->pieces, h->count);
+
+		assert(room);
+		w->pieces += h->count;
+		advance(r, there);
+	}
+	w->users--;
 	pthread_cond_broadcast(&r->change);
 	pthread_mutex_unlock(&r->lock);
 	return ok;
 }
 
-/* ---- one extent after the other -------------------------------------- */
-
-/* Under the lock: the next extent there is something to do for. */
-static int take_next(struct pouring *r, uint64_t *number, struct err *e)
+static int pour_part(struct hand *h, const struct task *t, struct err *e)
 {
-	bool every = r->target == TARGET_STREAM || !r->p->fresh;
+	struct pouring *r = h->r;
+	struct window *w = t->window;
+	int ok = haul_carry(w->haul, t->part, h->reader, sink, h, e);
 
-	if (r->failed || r->next >= r->extents)
-		return 0;
-	if (job_stopped(r->p->job, e) < 0)
-		return -1;
-	*number = r->next;
-	if (!every) {
-		int more = reader_next(r->image, r->next, number, e);
+	pthread_mutex_lock(&r->lock);
+	if (ok == 0)
+		advance(r, haul_part_bytes(w->haul, t->part));
+	w->users--;
+	if (w->users == 0 && w != r->now)
+		window_free(w);
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
 
-		if (more <= 0)
-			return more;
+/* ---- all hands ------------------------------------------------------- */
+
+static int do_task(struct hand *h, const struct task *t, struct err *e)
+{
+	switch (t->kind) {
+	case TASK_HOLE:
+		return pour_hole(h, t, e);
+	case TASK_LOOK:
+		return pour_look(h, t, e);
+	case TASK_CARRY:
+		return pour_part(h, t, e);
+	case TASK_NONE:
+		break;
 	}
-	r->next = *number + 1;
-	talk_progress(r->p->job->talk, r->p->what,
-		      num_min(r->next * EXTENT_SIZE, r->p->root->size),
-		      r->p->root->size);
-	return 1;
+	return 0;
 }
 
-static int pour_extent(struct pouring_thread *t, uint64_t number, struct err *e)
+static int hand_work(struct hand *h, struct err *e)
 {
-	struct pouring *r = t->r;
-	uint64_t offset = number * EXTENT_SIZE;
-	size_t size = num_min(EXTENT_SIZE, r->p->root->size - offset);
-	bool hole;
+	struct pouring *r = h->r;
+	struct task t;
 
-	if (reader_extent(r->image, t->reader, number, t->buffer, &hole, e) < 0)
+	do {
+		if (job_stopped(r->p->job, e) < 0)
+			return -1;
+		pthread_mutex_lock(&r->lock);
+		int ok = take(r, &t, e);
+
+		pthread_mutex_unlock(&r->lock);
+		if (ok < 0 || do_task(h, &t, e) < 0)
+			return -1;
+	} while (t.kind != TASK_NONE);
+	return 0;
+}
+
+static void hand_free(struct hand *h)
+{
+	if (h == NULL)
+		return;
+	reader_thread_free(h->reader);
+	free(h->target);
+	free(h);
+}
+
+DEFINE_AUTO(hand_free, struct hand *);
+
+static int work(void *ctx, unsigned number, struct err *e)
+{
+	struct pouring *r = ctx;
+	AUTO(hand_free_at) struct hand *h = mem_zalloc(1, sizeof(*h));
+
+	h->r = r;
+	h->number = number;
+	h->reader = reader_thread_new(r->p->repo, e);
+	if (h->reader == NULL)
 		return -1;
-	if (r->target == TARGET_STREAM)
-		return write_in_turn(t, number, size, e);
-	if (hole)
-		return write_zeroes(t, offset, size, e);
-	return write_runs(t, offset, size, e);
-}
-
-static int prepare(struct pouring_thread *t, struct err *e)
-{
-	t->reader = reader_thread_new(t->r->p->repo, e);
-	t->buffer = mem_try_pages(EXTENT_SIZE);
-	if (t->buffer == NULL)
+	h->target = mem_try_pages(EXTENT_SIZE);
+	if (h->target == NULL)
 		return err_set(e, ERR_FAILED, "no memory for a buffer");
-	return t->reader != NULL ? 0 : -1;
+	return hand_work(h, e);
 }
 
-static void *pouring_main(void *arg)
+static void stop(void *ctx)
 {
-	struct pouring_thread *t = arg;
-	struct err e = ERR_INIT;
-	int more = prepare(t, &e);
+	struct pouring *r = ctx;
 
-	while (more == 0) {
-		uint64_t number;
-
-		pthread_mutex_lock(&t->r->lock);
-		more = take_next(t->r, &number, &e);
-		pthread_mutex_unlock(&t->r->lock);
-		if (more == 0)
-			break;
-		if (more == 1)
-			more = pour_extent(t, number, &e);
-	}
-	if (more < 0)
-		fail(t->r, &e);
-	reader_thread_free(t->reader);
-	free(t->buffer);
-	return NULL;
+	pthread_mutex_lock(&r->lock);
+	r->stopped = true;
+	pthread_cond_broadcast(&r->change);
+	pthread_mutex_unlock(&r->lock);
 }
 
-static void run_threads(struct pouring *r, unsigned n)
+static int run_team(struct pouring *r, struct err *e)
 {
-	struct pouring_thread threads[MAX_THREADS];
-	unsigned started = 0;
+	const struct team team = {
+		.ctx = r,
+		.members = outlet_threads(r->outlet),
+		.work = work,
+		.stop = stop,
+	};
 
-	for (; started < n; started++) {
-		struct pouring_thread *t = &threads[started];
-		struct err e = ERR_INIT;
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->change, NULL);
+	int ok = team_run(&team, e);
 
-		*t = (struct pouring_thread){ .r = r, .number = started };
-		int sys = pthread_create(&t->thread, NULL, pouring_main, t);
-
-		if (sys != 0) {
-			err_sysno(&e, sys, "cannot start a thread");
-			fail(r, &e);
-			break;
-		}
-	}
-	for (unsigned i = 0; i < started; i++)
-		pthread_join(threads[i].thread, NULL);
+	pthread_cond_destroy(&r->change);
+	pthread_mutex_destroy(&r->lock);
+	return ok;
 }
 
-static unsigned processors(void)
+static int pour(const struct pour *p, struct outlet *o, struct err *e)
 {
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return (unsigned)num_min(n > 0 ? (uint64_t)n : 1, MAX_THREADS);
-}
-
-static int pour(struct pouring *r, unsigned threads, struct err *e)
-{
-	const struct pour *p = r->p;
 	AUTO(reader_close_at)
 	struct reader_image *image = reader_open(p->repo, p->set, p->root, e);
+	struct pouring r = {
+		.p = p,
+		.image = image,
+		.outlet = o,
+		.extents = num_parts(p->root->size, EXTENT_SIZE),
+	};
 
 	if (image == NULL)
 		return -1;
-	r->image = image;
-	r->extents = num_parts(p->root->size, EXTENT_SIZE);
-	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->change, NULL);
-	run_threads(r, threads);
-	pthread_cond_destroy(&r->change);
-	pthread_mutex_destroy(&r->lock);
+	r.coming = window_new(FIRST_WINDOW, e);
+	if (r.coming == NULL)
+		return -1;
+	int ok = run_team(&r, e);
+
+	window_free(r.coming);
+	window_free(r.now);
 	if (p->written != NULL)
-		*p->written += r->written;
-	if (r->failed)
-		*e = r->err;
-	return r->failed ? -1 : 0;
+		*p->written += r.written;
+	return ok < 0 ? -1 : outlet_sync(o, e);
 }
 
 int pour_disk(const struct pour *p, struct disk *d, struct err *e)
 {
-	struct pouring r = {
-		.p = p, .target = TARGET_DISK, .disk = d, .fd = -1
-	};
+	AUTO(outlet_free_at) struct outlet *o = outlet_disk(d);
 
 	if (disk_size(d) < p->root->size)
 		return err_set(e, ERR_FAILED,
 			       "the target has %llu bytes, the image %llu",
 			       (unsigned long long)disk_size(d),
 			       (unsigned long long)p->root->size);
-	if (pour(&r, disk_connections(d), e) < 0)
-		return -1;
-	return disk_flush(d, e);
+	return pour(p, o, e);
 }
 
 int pour_file(const struct pour *p, int fd, struct err *e)
 {
-	struct pouring r = { .p = p, .target = TARGET_FILE, .fd = fd };
+	AUTO(outlet_free_at) struct outlet *o = outlet_file(fd);
+	struct stat st;
 
-	if (p->fresh && ftruncate(fd, (off_t)p->root->size) < 0)
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, "cannot look at the target");
+	if (S_ISREG(st.st_mode) && (p->fresh || p->in_place) &&
+	    ftruncate(fd, (off_t)p->root->size) < 0)
 		return err_sys(e, "cannot set the file's size");
-	if (pour(&r, processors(), e) < 0)
-		return -1;
-	return fdatasync(fd) == 0 ? 0 : err_sys(e, "cannot sync");
-}
-
-int pour_ordered(const struct pour *p, pour_sink *sink, void *ctx,
-		 struct err *e)
-{
-	struct pouring r = {
-		.p = p,
-		.target = TARGET_STREAM,
-		.fd = -1,
-		.sink = sink,
-		.sink_ctx = ctx,
-	};
-
-	return pour(&r, processors(), e);
-}
-
-static int write_fd(void *ctx, uint64_t offset, const uint8_t *data,
-		    size_t size, struct err *e)
-{
-	(void)offset;
-	return fd_write_full(*(const int *)ctx, data, size, e);
-}
-
-int pour_stream(const struct pour *p, int fd, struct err *e)
-{
-	return pour_ordered(p, write_fd, &fd, e);
+	return pour(p, o, e);
 }

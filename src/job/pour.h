@@ -3,7 +3,14 @@
 #define VMKEEP_JOB_POUR_H
 
 /*
- * From an image to a target: threads that read, check and write extents.
+ * From an image to a target, by several threads that read, check and write.
+ *
+ * What can be written at any place is poured in windows: the nodes of some
+ * extents are looked at, and the places of their chunks looked up; then packs
+ * are read in order, and what is in them goes where it belongs.  A window has
+ * at most 65,536 chunks (some 2 GiB), 6 MiB of memory; there are at most
+ * three, since the next one is gathered while the last parts of the one before
+ * are carried out.  A thread has 11 MiB.
  */
 
 #include <stdbool.h>
@@ -20,16 +27,22 @@ struct pour {
 	const struct image_root *root;
 	const char *what;  /* for progress */
 	bool fresh;        /* the target reads as zeroes already */
+	bool in_place;     /* what is there already is not written, and not
+			    * even read from the repository */
 	uint64_t *written; /* bytes written, without holes; may be NULL */
 };
 
-/* Connections for a disk that is poured into. */
-#define POUR_CONNECTIONS 4
+/* Connections for a disk that is poured into: one asks, one each thread. */
+#define POUR_CONNECTIONS 5
 
 /* Into a disk that is at least as large as the image; flushed at the end. */
 int pour_disk(const struct pour *p, struct disk *d, struct err *e);
 
-/* Into a file or block device, at its beginning; synced at the end. */
+/*
+ * Into a file or block device, at its beginning; synced at the end.  A regular
+ * file that is fresh or poured into in place has the image's size then, and
+ * must be open for reading, too.
+ */
 int pour_file(const struct pour *p, int fd, struct err *e);
 
 /* Takes the image's bytes in order, an extent at a time. */
