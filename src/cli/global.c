@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/ini.h"
 #include "base/mem.h"
+#include "job/job.h"
 
 #define DEFAULT_CONFIG "/etc/vmkeep/vmkeep.conf"
 #define SECTION        "vmkeep"
@@ -54,11 +55,11 @@ const struct opt global_settings[] = {
 	  .value = "DIR",
 	  .env = "VMKEEP_CACHE",
 	  .help = "for what can be had again" },
-	{ .name = "zstd-level",
-	  .kind = OPT_NUMBER,
-	  .offset = AT(zstd_level),
-	  .value = "N",
-	  .help = "compress harder, 1 to 19; default 3" },
+	{ .name = "compression",
+	  .kind = OPT_STRING,
+	  .offset = AT(compression),
+	  .value = "LEVEL",
+	  .help = "auto, fast, archive, or 1 to 19; default auto" },
 	{ .name = NULL },
 };
 
@@ -214,8 +215,6 @@ static int check(const struct global *g, struct err *e)
 		if (o->kind == OPT_STRING && *text != NULL && **text == '\0')
 			return err_set(e, ERR_USAGE, "'%s' is empty", o->name);
 	}
-	if (g->zstd_level > 19)
-		return err_set(e, ERR_USAGE, "zstd-level is 1 to 19");
 	if (g->quiet && g->verbose)
 		return err_set(e, ERR_USAGE,
 			       "--quiet and --verbose exclude each other");
@@ -225,6 +224,9 @@ static int check(const struct global *g, struct err *e)
 int global_complete(struct global *g, struct err *e)
 {
 	if (check(g, e) < 0)
+		return -1;
+	if (g->compression != NULL &&
+	    job_level(g->compression, &g->level, e) < 0)
 		return -1;
 	if (g->state_dir == NULL)
 		g->state_dir = default_dir("/var/lib/vmkeep", "XDG_STATE_HOME",

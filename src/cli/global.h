@@ -22,7 +22,8 @@ struct global {
 	char *spool_dir;
 	char *state_dir;
 	char *cache;
-	uint64_t zstd_level;
+	char *compression;
+	int level; /* what that means */
 
 	/* only on the command line */
 	char *config;

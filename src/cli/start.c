@@ -71,7 +71,7 @@ static void fill_job(struct start *s)
 		.spool_dir = g->spool_dir,
 		.overlay_dir = g->overlay_dir,
 		.uri = g->connect,
-		.zip_level = (int)g->zstd_level,
+		.zip_level = g->level,
 		.talk = speech_talk(s->cli.speech),
 		.cancel = stop_flag(s->cli.stop),
 		.ask = on_ask,

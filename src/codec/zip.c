@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/zip.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,11 +12,17 @@
 struct zip {
 	ZSTD_CCtx *pack;
 	ZSTD_DCtx *unpack;
+	int level;
 };
+
+static bool has_level(int level)
+{
+	return level >= -7 && level <= 19;
+}
 
 struct zip *zip_new(int level, struct err *e)
 {
-	if (level < -7 || level > 19) {
+	if (!has_level(level)) {
 		err_set(e, ERR_USAGE, "zstd has no level %d: use -7 to 19",
 			level);
 		return NULL;
@@ -24,14 +31,30 @@ struct zip *zip_new(int level, struct err *e)
 
 	z->pack = ZSTD_createCCtx();
 	z->unpack = ZSTD_createDCtx();
-	if (z->pack == NULL || z->unpack == NULL ||
-	    ZSTD_isError(ZSTD_CCtx_setParameter(
-		    z->pack, ZSTD_c_compressionLevel, level))) {
+	z->level = INT_MIN;
+	if (z->pack == NULL || z->unpack == NULL || !zip_set_level(z, level)) {
 		zip_free(z);
 		err_set(e, ERR_FAILED, "cannot set up zstd");
 		return NULL;
 	}
 	return z;
+}
+
+bool zip_set_level(struct zip *z, int level)
+{
+	if (level == z->level)
+		return true;
+	if (!has_level(level) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(
+		    z->pack, ZSTD_c_compressionLevel, level)))
+		return false;
+	z->level = level;
+	return true;
+}
+
+size_t zip_memory(const struct zip *z)
+{
+	return ZSTD_sizeof_CCtx(z->pack) + ZSTD_sizeof_DCtx(z->unpack);
 }
 
 void zip_free(struct zip *z)

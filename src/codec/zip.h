@@ -4,6 +4,7 @@
 
 /* zstd frames, contexts prepared once, one per thread. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,12 @@ struct zip;
 /* level: zstd's, -7 to 19; ERR_USAGE beyond. */
 struct zip *zip_new(int level, struct err *e);
 void zip_free(struct zip *z);
+
+/* Another level for what is packed from now on; true when there is one. */
+bool zip_set_level(struct zip *z, int level);
+
+/* Bytes of memory that it holds now. */
+size_t zip_memory(const struct zip *z);
 
 /* The most bytes that zip_pack() may need for size bytes. */
 size_t zip_bound(size_t size);

@@ -26,7 +26,7 @@ struct job {
 	const char *spool_dir;
 	const char *overlay_dir; /* NULL: beside the disks */
 	const char *uri;         /* libvirt's */
-	int zip_level;           /* 0: default */
+	int zip_level;           /* how hard to compress: repo/pace.h */
 	const struct talk *talk;
 
 	/*
@@ -47,6 +47,10 @@ struct job {
 		     struct err *e);
 	void *ask_ctx;
 };
+
+/* What --compression says, as job.zip_level: auto, fast, archive, 1 to 19; else
+ * ERR_USAGE. */
+int job_level(const char *text, int *level, struct err *e);
 
 int job_init(const struct job *j, struct result_init *result, struct err *e);
 

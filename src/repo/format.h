@@ -25,7 +25,7 @@
 #define IMAGE_MAX_SIZE (UINT64_C(1) << 54)
 
 /* A blob: raw bytes, and chunks or nodes in it (a slot is one byte). */
-#define BLOB_MAX_RAW   (512u << 10)
+#define BLOB_MAX_RAW   (1u << 20)
 #define BLOB_MAX_SLOTS 255
 #define NODE_BLOB_RAW  (64u << 10)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "repo/intake.h"
 
-#include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,11 +14,6 @@
 #ifndef VMKEEP_VERSION
 #define VMKEEP_VERSION "0.1.0"
 #endif
-
-/* Extent buffers: what the workers have, and what readers fill meanwhile. */
-#define BUFFERS_PER_WORKER 2
-#define BUFFERS_MORE       6
-#define MAX_WORKERS        64
 
 /* ---- failing --------------------------------------------------------- */
 
@@ -37,7 +32,7 @@ void intake_fail(struct intake *in, const struct err *e)
 	images_wake(in);
 }
 
-static void packer_failed(void *ctx, const struct err *e)
+static void part_failed(void *ctx, const struct err *e)
 {
 	intake_fail(ctx, e);
 }
@@ -62,16 +57,6 @@ static int fail_with(struct intake *in, struct err *e)
 }
 
 /* ---- workers --------------------------------------------------------- */
-
-static int beat(struct intake *in, struct err *e)
-{
-	if (pthread_mutex_trylock(&in->beat_lock) != 0)
-		return 0;
-	int ok = session_beat(in->repo, &in->session, e);
-
-	pthread_mutex_unlock(&in->beat_lock);
-	return ok;
-}
 
 /* Publish when much has gathered; another worker may have been faster. */
 static int maybe_publish(struct worker *w, struct err *e)
@@ -102,23 +87,35 @@ static int work_on(struct worker *w, const struct extent_job *job,
 	if (ok < 0)
 		intake_fail(in, e);
 	pthread_rwlock_unlock(&in->running);
-	if (ok == 0)
-		ok = maybe_publish(w, e);
-	return ok == 0 ? beat(in, e) : -1;
+	return ok == 0 ? maybe_publish(w, e) : -1;
+}
+
+/* The next job, once there is one. */
+static bool next_job(struct intake *in, struct extent_job **job)
+{
+	int64_t start = clock_steady_ns();
+	void *thing;
+
+	if (queue_pop(in->work, &thing) != 1)
+		return false;
+	pace_source(&in->pace, clock_steady_ns() - start);
+	*job = thing;
+	return true;
 }
 
 static void *worker_thread(void *arg)
 {
 	struct worker *w = arg;
 	struct intake *in = w->in;
-	void *thing;
+	struct extent_job *job;
 
-	while (queue_pop(in->work, &thing) == 1) {
-		struct extent_job *job = thing;
+	while (next_job(in, &job)) {
+		int64_t start = clock_steady_ns();
 		struct err e = ERR_INIT;
 
 		if (work_on(w, job, &e) < 0)
 			intake_fail(in, &e);
+		pace_busy(&in->pace, clock_steady_ns() - start);
 		image_done(job->image);
 		intake_unbuffer(in, job->buffer);
 		free(job);
@@ -146,17 +143,19 @@ static int start_worker(struct intake *in, struct err *e)
 
 /* ---- life ------------------------------------------------------------ */
 
+/* Workers that are wanted; the plan may have fewer. */
 static unsigned worker_count(const struct intake_options *o)
 {
 	long n = o->workers != 0 ? (long)o->workers
 				 : sysconf(_SC_NPROCESSORS_ONLN);
 
-	return (unsigned)num_min(num_max(n > 0 ? (uint64_t)n : 1, 1),
-				 MAX_WORKERS);
+	return n > 0 ? (unsigned)num_min((uint64_t)n, UINT_MAX) : 1;
 }
 
-static int make_buffers(struct intake *in, unsigned n, struct err *e)
+static int make_buffers(struct intake *in, struct err *e)
 {
+	const unsigned n = in->pace.plan.buffers;
+
 	in->free = queue_new(n);
 	in->work = queue_new(n);
 	for (in->buffers = 0; in->buffers < n; in->buffers++) {
@@ -177,13 +176,10 @@ static int make_packer(struct intake *in, struct err *e)
 	struct packer_parts parts = {
 		.repo = in->repo,
 		.session = in->session.id,
-		.failed = packer_failed,
+		.failed = part_failed,
 		.ctx = in,
 	};
 
-	if (data_key_new(in->repo, &in->session.id, &parts.key, &parts.data_key,
-			 e) < 0)
-		return -1;
 	in->packer = packer_new(&parts, e);
 	return in->packer != NULL ? 0 : -1;
 }
@@ -210,14 +206,28 @@ static int open_session(struct intake *in, struct err *e)
 	return 0;
 }
 
+static int start_beat(struct intake *in, struct err *e)
+{
+	in->beat = beat_start(&(struct beat_parts){ .repo = in->repo,
+						    .session = &in->session,
+						    .every_ns = BEAT_EVERY_NS,
+						    .failed = part_failed,
+						    .ctx = in },
+			      e);
+	return in->beat != NULL ? 0 : -1;
+}
+
 static int start(struct intake *in, const struct intake_options *o,
 		 struct err *e)
 {
-	unsigned n = worker_count(o);
+	struct pace_plan plan = pace_plan(in->repo->level, worker_count(o));
+	unsigned n = plan.workers;
 
-	if (open_session(in, e) < 0 || make_packer(in, e) < 0 ||
-	    make_buffers(in, BUFFERS_PER_WORKER * n + BUFFERS_MORE, e) < 0)
+	pace_init(&in->pace, &plan);
+	if (open_session(in, e) < 0 || start_beat(in, e) < 0 ||
+	    make_packer(in, e) < 0 || make_buffers(in, e) < 0)
 		return -1;
+	in->bin.data = mem_alloc(plan.blob_raw);
 	in->main = worker_new(in, e);
 	if (in->main == NULL)
 		return -1;
@@ -250,7 +260,7 @@ static void init_locks(struct intake *in)
 	pthread_rwlock_init(&in->running, &a);
 	pthread_rwlockattr_destroy(&a);
 	pthread_mutex_init(&in->nodes_lock, NULL);
-	pthread_mutex_init(&in->beat_lock, NULL);
+	pthread_mutex_init(&in->bin_lock, NULL);
 	pthread_mutex_init(&in->main_lock, NULL);
 	pthread_mutex_init(&in->images_lock, NULL);
 	pthread_mutex_init(&in->fail_lock, NULL);
@@ -294,6 +304,7 @@ void intake_close(struct intake *in)
 {
 	if (in == NULL)
 		return;
+	beat_stop(in->beat);
 	if (in->work != NULL)
 		queue_stop(in->work);
 	if (in->packer != NULL)
@@ -312,12 +323,13 @@ void intake_close(struct intake *in)
 	damage_fini(&in->damage);
 	pthread_rwlock_destroy(&in->running);
 	pthread_mutex_destroy(&in->nodes_lock);
-	pthread_mutex_destroy(&in->beat_lock);
+	pthread_mutex_destroy(&in->bin_lock);
 	pthread_mutex_destroy(&in->main_lock);
 	pthread_mutex_destroy(&in->images_lock);
 	pthread_mutex_destroy(&in->fail_lock);
 	pthread_mutex_destroy(&in->leans_lock);
 	free(in->nodes);
+	free(in->bin.data);
 	free(in->host);
 	free(in);
 }
@@ -362,6 +374,8 @@ int intake_commit(struct intake *in, struct set *set, struct err *e)
 	if (ok < 0)
 		return fail_with(in, e);
 	fill_set(in, set);
+	/* what has ended says no more that it lives */
+	beat_stop(mem_take(&in->beat));
 	if (session_commit(in->repo, &in->session, set, e) < 0)
 		return fail_with(in, e);
 	return 0;

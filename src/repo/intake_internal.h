@@ -8,12 +8,14 @@
 #include <stdatomic.h>
 
 #include "base/queue.h"
+#include "repo/beat.h"
 #include "repo/claims.h"
 #include "repo/damage.h"
 #include "repo/intake.h"
 #include "repo/internal.h"
 #include "repo/leans.h"
 #include "repo/node.h"
+#include "repo/pace.h"
 #include "repo/packer.h"
 #include "repo/press.h"
 #include "repo/session.h"
@@ -21,6 +23,18 @@
 /* New nodes gathered until they fill a blob. */
 struct node_batch {
 	uint8_t data[NODE_BLOB_RAW + NODE_MAX];
+	uint32_t size;
+	struct slot slots[BLOB_MAX_SLOTS];
+	uint8_t count;
+};
+
+/*
+ * What workers have left over at the end of their extents, gathered until it
+ * fills a blob: so a few changed pages in each of many extents do not become
+ * a frame each.
+ */
+struct bin {
+	uint8_t *data; /* the plan's blob_raw */
 	uint32_t size;
 	struct slot slots[BLOB_MAX_SLOTS];
 	uint8_t count;
@@ -53,7 +67,11 @@ struct intake {
 	pthread_mutex_t nodes_lock; /* nodes */
 	struct node_batch *nodes;
 
-	pthread_mutex_t beat_lock; /* session.beat_ns */
+	pthread_mutex_t bin_lock; /* bin; the last lock */
+	struct bin bin;
+
+	struct beat *beat;
+	struct pace pace;
 
 	pthread_mutex_t main_lock; /* main */
 	struct worker *main;       /* for callers' threads */
@@ -108,10 +126,10 @@ struct worker {
 	struct extent extent;
 	struct buf node;
 
-	/* new chunks being gathered into a blob */
+	/* new chunks of this extent being gathered into a blob */
 	const uint8_t *raw; /* in the extent, or gather */
 	uint32_t raw_size;
-	uint8_t *gather; /* BLOB_MAX_RAW */
+	uint8_t *gather; /* the plan's blob_raw */
 	struct slot slots[BLOB_MAX_SLOTS];
 	uint8_t slot_count;
 };
@@ -159,8 +177,21 @@ int worker_extent(struct worker *w, const struct extent_job *job,
 int worker_node(struct worker *w, const struct buf *node, struct hash *id,
 		struct err *e);
 
-/* Store the nodes that are gathered. */
-int worker_flush_nodes(struct worker *w, struct err *e);
+/* Store the nodes and the chunks that are gathered. */
+int worker_flush(struct worker *w, struct err *e);
+
+/* ---- intake_gather.c ------------------------------------------------- */
+
+/* A new chunk, claimed; its bytes stay where they are until the extent's
+ * end. */
+int gather_chunk(struct worker *w, const struct run *run, const uint8_t *data,
+		 struct err *e);
+
+/* The extent ends: nothing points into it any more. */
+int gather_end(struct worker *w, struct err *e);
+
+/* Store what is in the bin. */
+int gather_flush(struct worker *w, struct err *e);
 
 /* ---- intake_tree.c --------------------------------------------------- */
 

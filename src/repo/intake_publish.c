@@ -40,7 +40,7 @@ int intake_publish(struct intake *in, struct worker *w, struct err *e)
 {
 	char name[SEGMENT_NAME];
 
-	if (intake_alive(in, e) < 0 || worker_flush_nodes(w, e) < 0 ||
+	if (intake_alive(in, e) < 0 || worker_flush(w, e) < 0 ||
 	    packer_drain(in->packer, e) < 0)
 		return -1;
 	if (claims_count(in->claims) == 0)

@@ -16,10 +16,10 @@ struct worker *worker_new(struct intake *in, struct err *e)
 	w->hasher = hasher_new(k->id_key, k->cut_key, e);
 	if (w->hasher == NULL)
 		return NULL;
-	w->press = press_new(in->packer, in->claims, in->repo->zip_level, e);
+	w->press = press_new(in->packer, in->claims, &in->pace, e);
 	if (w->press == NULL)
 		return NULL;
-	w->gather = mem_alloc(BLOB_MAX_RAW);
+	w->gather = mem_alloc(in->pace.plan.blob_raw);
 	return mem_take(&w);
 }
 
@@ -83,55 +83,7 @@ static bool claim(struct intake *in, enum blob_class class,
 	return !is_known(in, class, id) && claims_take(in->claims, id);
 }
 
-/* ---- new chunks into blobs ------------------------------------------- */
-
-static int flush_chunks(struct worker *w, struct err *e)
-{
-	const struct blob_raw raw = {
-		.class = BLOB_DATA,
-		.data = w->raw,
-		.size = w->raw_size,
-		.slots = w->slots,
-		.slot_count = w->slot_count,
-	};
-
-	if (w->slot_count == 0)
-		return 0;
-	w->raw_size = 0;
-	w->slot_count = 0;
-	return press_store(w->press, &raw, e);
-}
-
-/* Neighbours are taken where they lie; a gap makes us copy. */
-static void append_raw(struct worker *w, const uint8_t *data, uint32_t size)
-{
-	if (w->raw_size == 0) {
-		w->raw = data;
-	} else if (w->raw + w->raw_size != data) {
-		if (w->raw != w->gather) {
-			memcpy(w->gather, w->raw, w->raw_size);
-			w->raw = w->gather;
-		}
-		memcpy(w->gather + w->raw_size, data, size);
-	}
-	w->raw_size += size;
-}
-
-static int add_chunk(struct worker *w, const struct run *run,
-		     const uint8_t *data, struct err *e)
-{
-	uint32_t size = run->pages * PAGE_SIZE_BYTES;
-
-	if ((w->raw_size + size > BLOB_MAX_RAW ||
-	     w->slot_count == BLOB_MAX_SLOTS) &&
-	    flush_chunks(w, e) < 0)
-		return -1;
-	append_raw(w, data, size);
-	w->slots[w->slot_count++] = (struct slot){ size, run->id };
-	atomic_fetch_add(&w->in->new_bytes, size);
-	atomic_fetch_add(&w->in->new_chunks, 1);
-	return 0;
-}
+/* ---- chunks ----------------------------------------------------------- */
 
 static int store_chunks(struct worker *w, const uint8_t *buffer, struct err *e)
 {
@@ -145,10 +97,11 @@ static int store_chunks(struct worker *w, const uint8_t *buffer, struct err *e)
 			continue;
 		atomic_fetch_add(&w->in->chunks, 1);
 		if (claim(w->in, BLOB_DATA, &run->id) &&
-		    add_chunk(w, run, buffer + page * PAGE_SIZE_BYTES, e) < 0)
+		    gather_chunk(w, run, buffer + page * PAGE_SIZE_BYTES, e) <
+			    0)
 			return -1;
 	}
-	return flush_chunks(w, e);
+	return gather_end(w, e);
 }
 
 /* ---- nodes ----------------------------------------------------------- */
@@ -179,13 +132,13 @@ static int flush_nodes_locked(struct worker *w, struct err *e)
 	return stored;
 }
 
-int worker_flush_nodes(struct worker *w, struct err *e)
+int worker_flush(struct worker *w, struct err *e)
 {
 	pthread_mutex_lock(&w->in->nodes_lock);
 	int stored = flush_nodes_locked(w, e);
 
 	pthread_mutex_unlock(&w->in->nodes_lock);
-	return stored;
+	return stored == 0 ? gather_flush(w, e) : -1;
 }
 
 static int add_node(struct worker *w, const struct buf *node,

@@ -29,7 +29,11 @@ struct packer {
 	pthread_mutex_t lock; /* all below but the queue */
 	pthread_cond_t change;
 	struct open_pack *current[CLASSES];
-	unsigned open; /* packs that have a buffer */
+	unsigned open[CLASSES];                   /* packs that have a buffer */
+	uint8_t *spare[CLASSES][PACKER_MAX_OPEN]; /* to be filled again */
+	unsigned spares[CLASSES];
+	struct id key; /* data key's id */
+	const uint8_t *data_key;
 	bool stopped;
 	struct segment_pack *table;
 	size_t table_count, table_room;
@@ -50,6 +54,22 @@ static void pack_free(struct open_pack *o)
 	footer_fini(&o->footer);
 	free(o->data);
 	free(o);
+}
+
+/* Under the lock: memory that was touched before is kept, for fresh pages
+ * cost a fault each. */
+static void pack_end(struct packer *p, struct open_pack *o)
+{
+	int k = slot_of(o->header.class);
+
+	p->open[k]--;
+	p->spare[k][p->spares[k]++] = mem_take(&o->data);
+	pack_free(o);
+}
+
+static unsigned packs_open(const struct packer *p)
+{
+	return p->open[CLASS_DATA] + p->open[CLASS_NODE];
 }
 
 /* ---- the table of packs ---------------------------------------------- */
@@ -85,7 +105,7 @@ const struct segment_pack *packer_table(struct packer *p, size_t *count)
 void packer_forget_table(struct packer *p)
 {
 	pthread_mutex_lock(&p->lock);
-	assert(p->open == 0);
+	assert(packs_open(p) == 0);
 	p->table_count = 0;
 	pthread_mutex_unlock(&p->lock);
 }
@@ -140,11 +160,10 @@ static void *packer_thread(void *arg)
 		struct err e = ERR_INIT;
 		int stored = pack_store(p, thing, &e);
 
-		pack_free(thing);
 		if (stored < 0)
 			p->parts.failed(p->parts.ctx, &e);
 		pthread_mutex_lock(&p->lock);
-		p->open--;
+		pack_end(p, thing);
 		p->stopped |= stored < 0;
 		pthread_cond_broadcast(&p->change);
 		pthread_mutex_unlock(&p->lock);
@@ -154,7 +173,15 @@ static void *packer_thread(void *arg)
 
 /* ---- filling --------------------------------------------------------- */
 
-/* Under the lock.  The queue has room for every pack that may be open. */
+/* Under the lock: it is closed, and nobody is at it any more.  The queue has
+ * room for every pack that may be open. */
+static void give_away(struct packer *p, struct open_pack *o)
+{
+	if (o->pending == 0 && o->closed && queue_push(p->full, o) < 0)
+		pack_end(p, o);
+}
+
+/* Under the lock. */
 static void close_pack(struct packer *p, int class)
 {
 	struct open_pack *o = p->current[class];
@@ -163,21 +190,37 @@ static void close_pack(struct packer *p, int class)
 		return;
 	p->current[class] = NULL;
 	o->closed = true;
-	if (o->pending == 0 && queue_push(p->full, o) < 0) {
-		pack_free(o);
-		p->open--;
-	}
+	give_away(p, o);
+}
+
+/* Under the lock: a pack's memory. */
+static uint8_t *pack_memory(struct packer *p, int class, size_t size)
+{
+	return p->spares[class] > 0 ? p->spare[class][--p->spares[class]]
+				    : mem_try_pages(size);
+}
+
+/* Under the lock, which makes others wait for the store, once. */
+static int need_key(struct packer *p, enum blob_class class, struct err *e)
+{
+	if (class != BLOB_DATA || p->data_key != NULL)
+		return 0;
+	return data_key_new(p->parts.repo, &p->parts.session, &p->key,
+			    &p->data_key, e);
 }
 
 static struct open_pack *pack_new(struct packer *p, enum blob_class class,
 				  struct err *e)
 {
 	const struct repo_config *c = &p->parts.repo->config;
-	struct open_pack *o = mem_zalloc(1, sizeof(*o));
 	AUTO(buf_fini) struct buf head = BUF_INIT;
 
+	if (need_key(p, class, e) < 0)
+		return NULL;
+	struct open_pack *o = mem_zalloc(1, sizeof(*o));
+
 	o->room = class == BLOB_DATA ? c->data_pack_size : c->node_pack_size;
-	o->data = mem_try_pages(o->room);
+	o->data = pack_memory(p, slot_of(class), o->room);
 	if (o->data == NULL) {
 		free(o);
 		err_set(e, ERR_FAILED, "no memory for a pack");
@@ -187,7 +230,7 @@ static struct open_pack *pack_new(struct packer *p, enum blob_class class,
 	keys_random(o->header.pack.b, ID_SIZE);
 	keys_random(o->header.salt, SALT_SIZE);
 	if (class == BLOB_DATA)
-		o->header.key = p->parts.key;
+		o->header.key = p->key;
 	o->header.session = p->parts.session;
 	pack_header_encode(&o->header, &head);
 	memcpy(o->data, head.p, head.len);
@@ -213,11 +256,11 @@ static struct open_pack *pack_for(struct packer *p, enum blob_class class,
 		    o->footer.blob_count < PACK_MAX_BLOBS)
 			return o;
 		close_pack(p, k);
-		if (p->open < PACKER_MAX_OPEN + 1) {
+		if (p->open[k] < PACKER_MAX_OPEN) {
 			p->current[k] = pack_new(p, class, e);
 			if (p->current[k] == NULL)
 				return NULL;
-			p->open++;
+			p->open[k]++;
 		} else {
 			pthread_cond_wait(&p->change, &p->lock);
 		}
@@ -255,10 +298,7 @@ void packer_done(struct packer *p, const struct reservation *r)
 	pthread_mutex_lock(&p->lock);
 	assert(o->pending > 0);
 	o->pending--;
-	if (o->pending == 0 && o->closed && queue_push(p->full, o) < 0) {
-		pack_free(o);
-		p->open--;
-	}
+	give_away(p, o);
 	pthread_cond_broadcast(&p->change);
 	pthread_mutex_unlock(&p->lock);
 }
@@ -274,7 +314,7 @@ struct sealer *packer_sealer(struct packer *p, const struct reservation *r,
 	const struct pack_header *h = &r->pack->header;
 
 	return pack_sealer(h->class == BLOB_DATA
-				   ? p->parts.data_key
+				   ? p->data_key
 				   : p->parts.repo->keys->meta_key,
 			   &h->pack, h->salt, e);
 }
@@ -284,7 +324,7 @@ int packer_drain(struct packer *p, struct err *e)
 	pthread_mutex_lock(&p->lock);
 	for (int k = 0; k < CLASSES; k++)
 		close_pack(p, k);
-	while (p->open > 0 && !p->stopped)
+	while (packs_open(p) > 0 && !p->stopped)
 		pthread_cond_wait(&p->change, &p->lock);
 	bool stopped = p->stopped;
 
@@ -310,7 +350,7 @@ struct packer *packer_new(const struct packer_parts *parts, struct err *e)
 	p->parts = *parts;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->change, NULL);
-	p->full = queue_new(PACKER_MAX_OPEN + CLASSES);
+	p->full = queue_new(CLASSES * PACKER_MAX_OPEN);
 	int sys = pthread_create(&p->thread, NULL, packer_thread, p);
 
 	if (sys == 0)
@@ -319,6 +359,13 @@ struct packer *packer_new(const struct packer_parts *parts, struct err *e)
 	queue_free(p->full);
 	free(p);
 	return NULL;
+}
+
+static void class_free(struct packer *p, int class)
+{
+	pack_free(p->current[class]);
+	while (p->spares[class] > 0)
+		free(p->spare[class][--p->spares[class]]);
 }
 
 void packer_free(struct packer *p)
@@ -332,7 +379,7 @@ void packer_free(struct packer *p)
 	while ((o = queue_drain(p->full)) != NULL)
 		pack_free(o);
 	for (int k = 0; k < CLASSES; k++)
-		pack_free(p->current[k]);
+		class_free(p, k);
 	queue_free(p->full);
 	pthread_cond_destroy(&p->change);
 	pthread_mutex_destroy(&p->lock);

@@ -18,17 +18,17 @@
 struct packer;
 struct open_pack;
 
-/* Data packs that may be open (filled or being stored) at once; this bounds
- * the memory. */
+/* Packs of one class that may be open (filled or being stored) at once; this
+ * bounds the memory.  A store that is slower than the rest never waits for
+ * the next one: it was filled meanwhile. */
 #define PACKER_MAX_OPEN 3
 
-/* data_key stays the caller's.  failed() is called, from any thread, with the
- * first error; the packer is then useless. */
+/* failed() is called, from any thread, with the first error; the packer is
+ * then useless.  The session's data key is made with the first data pack: a
+ * session that finds all known needs none. */
 struct packer_parts {
 	struct repo *repo;
 	struct id session;
-	struct id key; /* data key's id */
-	const uint8_t *data_key;
 	void (*failed)(void *ctx, const struct err *e);
 	void *ctx;
 };

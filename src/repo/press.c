@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "repo/press.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 /* The sealer of the pack used last, of each class. */
@@ -15,29 +17,31 @@ struct press_sealer {
 struct press {
 	struct packer *packer;
 	struct claims *claims;
+	struct pace *pace;
 	struct zip *zip;
 	struct press_sealer sealers[2];
 	struct buf aad;
-	uint8_t *packed; /* zip_bound(BLOB_MAX_RAW) */
+	uint8_t *packed; /* zip_bound() of a blob */
 	uint8_t *opened; /* the same */
-	uint8_t *check;  /* BLOB_MAX_RAW */
+	uint8_t *check;  /* a blob */
 };
 
 DEFINE_AUTO(press_free, struct press *);
 
 struct press *press_new(struct packer *packer, struct claims *claims,
-			int zip_level, struct err *e)
+			struct pace *pace, struct err *e)
 {
 	AUTO(press_free_at) struct press *p = mem_zalloc(1, sizeof(*p));
 
 	p->packer = packer;
 	p->claims = claims;
-	p->zip = zip_new(zip_level, e);
+	p->pace = pace;
+	p->zip = zip_new(pace_level(pace), e);
 	if (p->zip == NULL)
 		return NULL;
-	p->packed = mem_alloc(zip_bound(BLOB_MAX_RAW));
-	p->opened = mem_alloc(zip_bound(BLOB_MAX_RAW));
-	p->check = mem_alloc(BLOB_MAX_RAW);
+	p->packed = mem_alloc(zip_bound(pace->plan.blob_raw));
+	p->opened = mem_alloc(zip_bound(pace->plan.blob_raw));
+	p->check = mem_alloc(pace->plan.blob_raw);
 	return mem_take(&p);
 }
 
@@ -99,9 +103,22 @@ static int seal_and_check(struct press *p, const struct blob_raw *raw,
 	return 0;
 }
 
+static int reserve(struct press *p, const struct blob_raw *raw,
+		   const struct blob *b, struct reservation *r, struct err *e)
+{
+	int64_t start = clock_steady_ns();
+	int ok = packer_reserve(p->packer, raw->class, b, raw->slots, r, e);
+
+	pace_store(p->pace, clock_steady_ns() - start);
+	return ok;
+}
+
 int press_store(struct press *p, const struct blob_raw *raw, struct err *e)
 {
 	enum zip_method method;
+
+	assert(raw->size <= p->pace->plan.blob_raw);
+	zip_set_level(p->zip, pace_level(p->pace));
 	size_t zipped =
 		zip_pack(p->zip, raw->data, raw->size, p->packed, &method);
 	struct blob b = {
@@ -112,7 +129,7 @@ int press_store(struct press *p, const struct blob_raw *raw, struct err *e)
 	};
 	struct reservation r;
 
-	if (packer_reserve(p->packer, raw->class, &b, raw->slots, &r, e) < 0)
+	if (reserve(p, raw, &b, &r, e) < 0)
 		return -1;
 	int sealed = seal_and_check(p, raw, &b, &r, e);
 
@@ -120,5 +137,6 @@ int press_store(struct press *p, const struct blob_raw *raw, struct err *e)
 		claims_place(p->claims, &raw->slots[i].id, r.pack_number,
 			     r.number, (uint8_t)i);
 	packer_done(p->packer, &r);
+	pace_compressed(p->pace, raw->size);
 	return sealed;
 }

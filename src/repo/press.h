@@ -12,17 +12,19 @@
 #include "base/err.h"
 #include "codec/zip.h"
 #include "repo/claims.h"
+#include "repo/pace.h"
 #include "repo/packer.h"
 
 struct press;
 
+/* The level of each blob is the pace's of that moment. */
 struct press *press_new(struct packer *packer, struct claims *claims,
-			int zip_level, struct err *e);
+			struct pace *pace, struct err *e);
 void press_free(struct press *p);
 
 /*
- * Store raw bytes, at most BLOB_MAX_RAW, as one blob; its slots are placed
- * among the claims.  What was sealed is opened and compared before this
+ * Store raw bytes, at most the plan's blob_raw, as one blob; its slots are
+ * placed among the claims.  What was sealed is opened and compared before this
  * returns (restic#4523: twice a compressor's bug was found at restore).
  */
 struct blob_raw {

@@ -177,7 +177,8 @@ static int open_parts(struct repo *r, const struct repo_open *open,
 	if (!cut_sizes_from_avg(r->config.chunk_avg, &r->cut))
 		return err_set(e, ERR_INTEGRITY, "impossible chunk size");
 	open_cache(r, open->cache_dir);
-	r->zip_level = open->zip_level != 0 ? open->zip_level : ZIP_LEVEL;
+	r->level = open->zip_level;
+	r->zip_level = ZIP_LEVEL;
 	r->ring = data_keys_new();
 	r->footers = footers_new(r->store, r->keys->meta_key, FOOTERS_MAX);
 	r->index = index_new(&(struct index_parts){

@@ -34,7 +34,7 @@ int repo_create(struct store *store, const struct repo_create *create,
 struct repo_open {
 	struct repo_unlock unlock;
 	const char *cache_dir; /* disposable; NULL: no cache */
-	int zip_level;         /* zstd's; 0: default */
+	int zip_level;         /* how hard to compress: repo/pace.h */
 };
 
 /*

@@ -55,8 +55,8 @@ GOLDEN = {
     "option-no-value": ["points", "--json=1"],
     "option-choice": ["backup", "--require", "best", "web1"],
     "option-pair": ["restore", "web1@latest", "--disk", "vda"],
-    "option-number": ["points", "--zstd-level", "much"],
-    "option-range": ["points", "--zstd-level", "20"],
+    "option-number": ["points", "--compression", "much"],
+    "option-range": ["points", "--compression", "20"],
     "too-few": ["backup"],
     "too-many": ["show", "a", "b"],
     "too-few-json": ["--json", "show"],
@@ -92,7 +92,7 @@ ENV = {"passphrase-file": {"VMKEEP_PASSPHRASE": "",
 
 FILES = {
     "unknown.conf": "[vmkeep]\nrepository = /r\n\nspool_dri = /s\n",
-    "value.conf": "[vmkeep]\nzstd_level = much\n",
+    "value.conf": "[vmkeep]\ncompression = much\n",
     "outside.conf": "# mine\nrepository = /r\n",
     "torn.conf": "[vmkeep\n",
     "good.conf": "[web1]\nhourly = 36\n[vmkeep]\nrepository = \"from file\"\n"

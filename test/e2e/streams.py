@@ -528,7 +528,7 @@ def typed_wrong(place):
                  ["export", "x"], ["backup"], ["show"], ["restore"],
                  ["restore", "x"], ["backup", "x", "--require", "best"],
                  ["backup", "x", "--require", "ram", "--no-memory"],
-                 ["points", "--zstd-level", "99"], ["points", "--no-such"],
+                 ["points", "--compression", "99"], ["points", "--no-such"],
                  ["points", "-r"], ["completion", "fish"],
                  ["verify", "a", "b"], ["help", "nonsense"]):
         done = place.run(*args, key=False)
