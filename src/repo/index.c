@@ -415,6 +415,14 @@ struct sought {
 	struct err *why;
 };
 
+static bool check(const struct sought *w)
+{
+	struct footers *f = w->ix->local.parts.footers;
+
+	return f == NULL ||
+	       footers_check(f, &w->hit->place, w->id, w->why) == 1;
+}
+
 static bool find_in(struct sought *w, const struct index_segment *s)
 {
 	struct err trouble = ERR_INIT;
@@ -423,10 +431,7 @@ static bool find_in(struct sought *w, const struct index_segment *s)
 
 	while (found == 1) {
 		found = index_walk_next(&walk, w->hit, &trouble);
-		if (found == 1 &&
-		    footers_check(w->ix->local.parts.footers, &w->hit->place,
-				  w->id, w->why) == 1 &&
-		    w->skip-- == 0)
+		if (found == 1 && check(w) && w->skip-- == 0)
 			return true;
 	}
 	if (found < 0) {

@@ -23,7 +23,8 @@ struct index;
 /*
  * Borrowed parts.  cache_dir is for one repository only, and may be removed at
  * any time; what cannot be kept there, or when it is NULL, is kept in nameless
- * files in /var/tmp, and small segments in memory.
+ * files in /var/tmp, and small segments in memory.  Without footers a prefix
+ * is taken for the id: for measurements only.
  */
 struct index_parts {
 	struct store *store;

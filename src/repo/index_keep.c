@@ -102,8 +102,8 @@ static int write_file(struct index_local *l, const char *name, int fd,
 }
 
 /* Nothing is flushed: what a crash has torn is not taken for a page. */
-static int save_cached(struct index_local *l, const char *name,
-		       const struct segment *s, struct err *e)
+int index_keep_save(struct index_local *l, const char *name,
+		    const struct segment *s, struct err *e)
 {
 	autofree char *path = path_of(l, name);
 
@@ -114,10 +114,13 @@ static int save_cached(struct index_local *l, const char *name,
 
 	if (fd < 0)
 		return err_sys(e, "cannot create '%s'", temp);
-	if (write_file(l, name, fd, s, e) == 0 && rename(temp, path) == 0)
-		return 0;
-	unlink(temp);
-	return -1;
+	int saved = write_file(l, name, fd, s, e);
+
+	if (saved == 0 && rename(temp, path) < 0)
+		saved = err_sys(e, "cannot rename '%s' to '%s'", temp, path);
+	if (saved < 0)
+		unlink(temp);
+	return saved;
 }
 
 /* ---- without a cache ------------------------------------------------- */
@@ -194,7 +197,7 @@ int index_keep_load(struct index_local *l, const char *name, struct shelf *sh,
 
 	if (load(l, name, &b, &view, e) < 0)
 		return -1;
-	if (save_cached(l, name, &view, &ignored) == 0 &&
+	if (index_keep_save(l, name, &view, &ignored) == 0 &&
 	    index_keep_open(l, name, sh) == 0)
 		return 0;
 	return spill(l, name, &view, sh, &ignored) == 0

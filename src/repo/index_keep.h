@@ -16,6 +16,10 @@ void index_local_init(struct index_local *l, const struct index_parts *parts);
 /* What is in the cache: -1 when it is not there, or not good. */
 int index_keep_open(struct index_local *l, const char *name, struct shelf *sh);
 
+/* Put a segment into the cache. */
+int index_keep_save(struct index_local *l, const char *name,
+		    const struct segment *s, struct err *e);
+
 /* From the store, and into the cache where there is one. */
 int index_keep_load(struct index_local *l, const char *name, struct shelf *sh,
 		    struct err *e);

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "repo/obj.h"
 #include "repo_kit.h"
 
 /* The local cache is a help: whatever is in it, points read as they are, and
@@ -137,20 +144,12 @@ static void test_flipped(void **state)
 
 	(void)state;
 	load_cached(&good);
-	for (size_t at = 0; at < good.len; at += at < 80 ? 1 : 397) {
+	for (size_t at = 0; at < good.len; at += at < 80 ? 1 : 1397) {
 		good.p[at] ^= 0x10;
 		put_cached(&good);
 		must_read();
 		good.p[at] ^= 0x10;
 	}
-	/* every prefix wrong: nothing would be found */
-	AUTO(buf_fini) struct buf bad = BUF_INIT;
-
-	wr_bytes(&bad, good.p, good.len);
-	for (size_t at = SEGMENT_HEAD + 10 * SEGMENT_PACK; at < bad.len; at++)
-		bad.p[at] ^= 0xff;
-	put_cached(&bad);
-	must_read();
 	put_cached(&good);
 }
 
@@ -203,6 +202,351 @@ static void test_unwritable(void **state)
 	repo_close(r);
 }
 
+/* ---- while it is open ------------------------------------------------ */
+
+/* The file that is open becomes another: from `at` on `n` wrong bytes, or cut
+ * there. */
+static void spoil(off_t at, size_t n)
+{
+	autofree char *path = cached_path();
+	autofree uint8_t *junk = mem_zalloc(n + 1, 1);
+	autofd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	if (n > 0)
+		assert_int_equal(pwrite(fd, junk, n, at), n);
+	else
+		assert_int_equal(ftruncate(fd, at), 0);
+}
+
+static int read_all(struct repo *r, struct err *e)
+{
+	struct catalog c;
+	int got = 0;
+
+	assert_int_equal(catalog_load(r, &c, e), 0);
+	for (size_t i = 0; i < c.count && got == 0; i++)
+		got = kit_compare(r, &c.sets[i],
+				  &c.sets[i].points[0].images[0].root, &fake,
+				  e);
+	catalog_fini(&c);
+	return got;
+}
+
+static void test_spoiled_open(void **state)
+{
+	AUTO(buf_fini) struct buf good = BUF_INIT;
+
+	(void)state;
+	load_cached(&good);
+	for (size_t at = 0; at < good.len; at += 4096) {
+		for (size_t n = 0; n <= 4096; n += 4096) {
+			struct repo *r = open_cached();
+			struct err e = ERR_INIT;
+
+			assert_int_equal(index_open_sessions(r->index, &e), 0);
+			spoil((off_t)at, n);
+			if (read_all(r, &e) < 0)
+				fail_msg("%zu: %s", at, e.msg);
+			repo_close(r);
+			must_read();
+		}
+	}
+}
+
+/* And the store has it no more: a failure, no crash. */
+static void test_spoiled_lost(void **state)
+{
+	AUTO(buf_fini) struct buf object = BUF_INIT;
+	struct repo *r = open_cached();
+	struct err e = ERR_INIT;
+
+	(void)state;
+	kit_load(s, segments.names[0], &object);
+	assert_int_equal(index_open_sessions(r->index, &e), 0);
+	assert_int_equal(store_del(s, segments.names[0], &e), 0);
+	spoil(0, 0);
+	assert_int_equal(read_all(r, &e), -1);
+	assert_int_equal(e.code, ERR_INTEGRITY);
+	assert_true(index_trouble(r->index, &e));
+	repo_close(r);
+	kit_store(s, segments.names[0], &object);
+	must_read();
+}
+
+/* ---- no room --------------------------------------------------------- */
+
+static void test_full(void **state)
+{
+	autofree char *path = cached_path();
+	struct rlimit old, small;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = old;
+	small.rlim_cur = 100;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	must_read();
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_false(file_exists(path));
+	must_read();
+	assert_true(file_exists(path));
+}
+
+/* ---- cleaning -------------------------------------------------------- */
+
+static char *make_file(const char *name, bool old)
+{
+	const struct timeval then[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	char *path = mem_fmt("%s/idx/%s", folder, name);
+	struct err e = ERR_INIT;
+
+	assert_int_equal(file_save(path, 0600, "x", 1, &e), 0);
+	if (old)
+		assert_int_equal(utimes(path, then), 0);
+	return path;
+}
+
+static void test_cleaned(void **state)
+{
+	autofree char *gone = make_file("00-0", false);
+	autofree char *dead = make_file("00-0.AbCdEf", true);
+	autofree char *young = make_file("00-0.XbCdEf", false);
+	autofree char *path = cached_path();
+	struct repo *r = open_cached();
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(index_open_sessions(r->index, &e), 0);
+	assert_false(file_exists(gone));
+	assert_false(file_exists(dead));
+	assert_true(file_exists(young));
+	assert_true(file_exists(path));
+	repo_close(r);
+	assert_int_equal(unlink(young), 0);
+}
+
+/* ---- many, large ones ------------------------------------------------ */
+
+/* Entry i of a made-up segment. */
+static struct hash made_id(uint32_t number, uint64_t i)
+{
+	struct hash id = { { 0 } };
+	uint64_t a = kit_mix((uint64_t)number << 32 | i);
+	uint64_t b = kit_mix(a);
+
+	memcpy(id.b, &a, 8);
+	memcpy(id.b + 8, &b, 8);
+	return id;
+}
+
+static void made_name(uint32_t number, struct id *session,
+		      char name[SEGMENT_NAME])
+{
+	memset(session, 0, sizeof(*session));
+	memcpy(session->b, &number, sizeof(number));
+	segment_name(session, 0, name);
+}
+
+static void put_made(struct repo *r, uint32_t number, size_t n)
+{
+	const struct segment_pack pack = { .class = BLOB_DATA };
+	autofree struct segment_entry_new *entries =
+		mem_zalloc(n, sizeof(*entries));
+	AUTO(buf_fini) struct buf b = BUF_INIT;
+	struct segment_new new = { .generation = 1,
+				   .packs = &pack,
+				   .pack_count = 1,
+				   .entries = entries,
+				   .entry_count = n };
+	char name[SEGMENT_NAME];
+	struct err e = ERR_INIT;
+
+	made_name(number, &new.session, name);
+	for (size_t i = 0; i < n; i++) {
+		struct hash id = made_id(number, i);
+
+		memcpy(entries[i].prefix, id.b, 16);
+		entries[i].blob = (uint32_t)i;
+	}
+	segment_encode(&new, &b);
+	if (obj_put_new(r->store, r->keys, name, &b, &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+static struct index *made_index(struct repo *r, bool cached)
+{
+	return index_new(&(struct index_parts){
+		.store = r->store,
+		.keys = r->keys,
+		.cache_dir = cached ? r->cache_dir : NULL,
+	});
+}
+
+static bool made_found(struct index *ix, uint32_t number, uint64_t i)
+{
+	const struct index_ask ask = { .generation = 1, .most = TIER_SIBLING };
+	struct hash id = made_id(number, i);
+	struct index_hit hit;
+	struct err e = ERR_INIT;
+
+	return index_find(ix, &ask, BLOB_DATA, &id, &hit, &e) == 1 &&
+	       hit.place.blob == i;
+}
+
+static void open_made(struct index *ix, uint32_t number)
+{
+	struct err e = ERR_INIT;
+	char name[SEGMENT_NAME];
+	struct id session;
+
+	made_name(number, &session, name);
+	if (index_open_segment(ix, name, &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+static struct repo *made_repo(const struct kit *k, struct store *mem)
+{
+	struct err e = ERR_INIT;
+	struct repo *r = kit_try_open(k, store_mem_share(mem), k->dir, &e);
+
+	assert_non_null(r);
+	return r;
+}
+
+/* More than what is kept in memory where there is no cache. */
+static void test_large(void **state)
+{
+	const size_t n = 200000;
+	struct kit k;
+
+	(void)state;
+	kit_init(&k);
+	struct store *mem = kit_create_mem(&k);
+	struct repo *r = made_repo(&k, mem);
+
+	put_made(r, 0, n);
+	for (int cached = 0; cached < 2; cached++) {
+		struct index *ix = made_index(r, cached == 1);
+
+		open_made(ix, 0);
+		for (uint64_t i = 0; i < n; i += 37)
+			assert_true(made_found(ix, 0, i));
+		for (uint64_t i = 0; i < 1000; i++)
+			assert_false(made_found(ix, 1, i));
+		struct segment_entry_new *all = mem_zalloc(n, sizeof(*all));
+		const struct index_segment *seg = index_segment_at(ix, 0);
+		struct err e = ERR_INIT;
+
+		assert_null(index_segment_at(ix, 1));
+		assert_int_equal(index_segment_entries(seg, 0, all, n, &e), 0);
+		for (size_t i = 1; i < n; i++)
+			assert_true(memcmp(all[i - 1].prefix, all[i].prefix,
+					   16) < 0);
+		assert_int_equal(index_segment_entries(seg, n - 5, all, 6, &e),
+				 -1);
+		free(all);
+		index_free(ix);
+	}
+	repo_close(r);
+	store_close(mem);
+	kit_fini(&k);
+}
+
+/* More files than are held open. */
+static void test_many(void **state)
+{
+	struct kit k;
+
+	(void)state;
+	kit_init(&k);
+	struct store *mem = kit_create_mem(&k);
+	struct repo *r = made_repo(&k, mem);
+
+	for (uint32_t i = 0; i < 450; i++)
+		put_made(r, i, 20);
+	for (int round = 0; round < 2; round++) {
+		struct index *ix = made_index(r, true);
+
+		for (uint32_t i = 0; i < 450; i++)
+			open_made(ix, i);
+		for (uint32_t i = 0; i < 450; i++)
+			for (uint64_t n = 0; n < 20; n++)
+				assert_true(made_found(ix, i, n));
+		assert_non_null(index_segment_at(ix, 449));
+		index_free(ix);
+	}
+	repo_close(r);
+	store_close(mem);
+	kit_fini(&k);
+}
+
+/* ---- all at once ----------------------------------------------------- */
+
+#define CROWD 60
+
+struct crowd {
+	struct index *ix;
+	atomic_uint open; /* segments that must be found */
+	atomic_bool stop;
+};
+
+static void *ask_all(void *arg)
+{
+	struct crowd *c = arg;
+
+	for (uint64_t i = 0; !atomic_load(&c->stop); i++) {
+		unsigned open = atomic_load(&c->open);
+		uint32_t number = (uint32_t)(kit_mix(i) % CROWD);
+		bool found = made_found(c->ix, number, i % 300);
+
+		if (number < open && !found)
+			abort();
+	}
+	return NULL;
+}
+
+/* Segments are opened and their files torn while others look up. */
+static void test_crowd(void **state)
+{
+	pthread_t threads[3];
+	struct kit k;
+
+	(void)state;
+	kit_init(&k);
+	struct store *mem = kit_create_mem(&k);
+	struct repo *r = made_repo(&k, mem);
+	struct crowd c = { .ix = made_index(r, true) };
+
+	for (uint32_t i = 0; i < CROWD; i++)
+		put_made(r, i, 300);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_all, &c),
+				 0);
+	for (uint32_t i = 0; i < CROWD; i++) {
+		char name[SEGMENT_NAME];
+		struct id session;
+
+		open_made(c.ix, i);
+		atomic_store(&c.open, i + 1);
+		made_name(i, &session, name);
+		autofree char *path = path_join(r->cache_dir, name);
+
+		if (i % 3 == 0)
+			assert_int_equal(truncate(path, 4096), 0);
+		usleep(1000);
+	}
+	atomic_store(&c.stop, true);
+	for (size_t i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	index_free(c.ix);
+	repo_close(r);
+	store_close(mem);
+	kit_fini(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +556,13 @@ int main(void)
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_foreign),
 		cmocka_unit_test(test_unwritable),
+		cmocka_unit_test(test_spoiled_open),
+		cmocka_unit_test(test_spoiled_lost),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_cleaned),
+		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_crowd),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
