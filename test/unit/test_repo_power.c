@@ -14,30 +14,37 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "power.h"
+#include "repo/collect.h"
+#include "repo/tomb.h"
 #include "repo_kit.h"
 
 /*
- * The power is cut at any moment of two writers' work on a folder.  What was
- * committed is there bit for bit, what was not is there whole or not at all,
- * and the next backup works, also with the cache of before.
+ * The power is cut at any moment of two writers' and a collector's work on a
+ * folder.  What was committed is there bit for bit, what was not is there
+ * whole or not at all, what was forgotten does not come back, and the next
+ * backup and the next collection work, also with the cache of before.
  */
 
 enum { WRITERS = 2, EACH = 4, WANTS = WRITERS * EACH, IMAGES = 3 };
 
+/* Those that are forgotten, in this order, as soon as they are there. */
+static const size_t forgotten[] = { 0, EACH, EACH + 1, 3 };
+
 #define SIZE 60000
 
-/* A backup as it was made: begun and done are moments of the disk. */
+/* A backup as it was made, with moments of the disk. */
 struct want {
 	struct fake images[IMAGES];
 	struct buf bytes[IMAGES];
-	size_t begun;
-	size_t done; /* 0: given up */
+	_Atomic size_t done; /* 0: given up */
+	size_t leaves;       /* the tomb is being put; 0: never */
+	size_t left;         /* it is there */
 };
 
 static struct kit kit;
 static char root[96], pool[96], after[96], cache[96];
-static size_t created; /* when the repository was there */
-static struct want wants[WANTS];
+static size_t created;               /* when the repository was there */
+static struct want wants[WANTS + 1]; /* and the next one, after a cut */
 static pthread_barrier_t start;
 static char why[600];
 
@@ -101,7 +108,6 @@ static int write_one(struct want *w, bool commit, struct err *e)
 
 	if (r == NULL)
 		return -1;
-	w->begun = power_now();
 	if (!commit)
 		return give_up(r, w, e);
 	if (backup(r, w, e) < 0)
@@ -124,16 +130,85 @@ static void *writer(void *arg)
 	return NULL;
 }
 
+static bool is_want(const struct set *set, const struct want *w)
+{
+	return set->point_count == IMAGES &&
+	       set->points[0].images[0].root.size == w->images[0].size;
+}
+
+/* All points of one set. */
+static int forget(struct repo *r, struct want *w, struct err *e)
+{
+	AUTO(catalog_fini) struct catalog c = { .sets = NULL };
+
+	if (catalog_load(r, &c, e) < 0)
+		return -1;
+	for (size_t i = 0; i < c.count; i++)
+		for (size_t k = 0; is_want(&c.sets[i], w) && k < IMAGES; k++)
+			if (tomb_put(r, &c.sets[i], &c.sets[i].points[k],
+				     TOMB_POINT, e) < 0)
+				return -1;
+	return 0;
+}
+
+static int collect(struct repo *r, int64_t silent_ns, struct err *e)
+{
+	const struct collect_options o = { .silent_ns = silent_ns };
+	struct collect_result result = { .generation = 0 };
+	int done = collect_run(r, &o, &result, e);
+
+	collect_result_fini(&result);
+	return done;
+}
+
+static int keep_one(struct want *w, struct err *e)
+{
+	AUTO(repo_close_at) struct repo *r = open_at(root, cache, e);
+
+	if (r == NULL)
+		return -1;
+	if (w != NULL) {
+		w->leaves = power_now();
+		if (forget(r, w, e) < 0)
+			return -1;
+		w->left = power_now();
+	}
+	return collect(r, 0, e);
+}
+
+/* Forgets what is there, and collects beside the writers and after them. */
+static void *keeper(void *arg)
+{
+	struct err e = ERR_INIT;
+
+	(void)arg;
+	pthread_barrier_wait(&start);
+	for (size_t i = 0; i < 2 + sizeof(forgotten) / sizeof(*forgotten);
+	     i++) {
+		struct want *w = i < sizeof(forgotten) / sizeof(*forgotten)
+					 ? &wants[forgotten[i]]
+					 : NULL;
+
+		for (unsigned ms = 0; w && !w->done && ms < 60000; ms++)
+			usleep(1000);
+		if (keep_one(w, &e) < 0)
+			return mem_strdup(e.msg);
+	}
+	return NULL;
+}
+
 static void write_all(void)
 {
-	pthread_t threads[WRITERS];
+	pthread_t threads[WRITERS + 1];
 
-	pthread_barrier_init(&start, NULL, WRITERS);
+	pthread_barrier_init(&start, NULL, WRITERS + 1);
 	for (size_t i = 0; i < WRITERS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, writer,
 						&wants[i * EACH]),
 				 0);
-	for (size_t i = 0; i < WRITERS; i++) {
+	assert_int_equal(pthread_create(&threads[WRITERS], NULL, keeper, NULL),
+			 0);
+	for (size_t i = 0; i <= WRITERS; i++) {
 		void *said;
 
 		pthread_join(threads[i], &said);
@@ -161,7 +236,7 @@ static int setup(void **state)
 	place(cache, "cache");
 	assert_int_equal(mkdir(root, 0700), 0);
 	assert_int_equal(mkdir(pool, 0700), 0);
-	for (size_t i = 0; i < WANTS; i++)
+	for (size_t i = 0; i <= WANTS; i++)
 		want_init(&wants[i], i);
 	power_record(root);
 	assert_int_equal(store_dir_create(root, &e), 0);
@@ -181,7 +256,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < WANTS; i++)
+	for (size_t i = 0; i <= WANTS; i++)
 		for (size_t k = 0; k < IMAGES; k++)
 			buf_fini(&wants[i].bytes[k]);
 	power_free();
@@ -197,56 +272,64 @@ static bool wrong(const char *what, const struct err *e)
 	return false;
 }
 
-/* One set: its number, or -1. */
-static int check_set(struct repo *r, const struct set *set)
+/* One point; counts it in seen[], by the number that its size tells. */
+static bool check_point(struct repo *r, const struct set *set,
+			const struct point *p, unsigned seen[WANTS + 1])
 {
+	const struct image_root *top = &p->images[0].root;
+	AUTO(buf_fini) struct buf got = BUF_INIT;
+	size_t number = (top->size - SIZE) / IMAGES;
 	struct err e = ERR_INIT;
-	size_t number = 0;
 
-	for (size_t i = 0; i < set->point_count; i++) {
-		AUTO(buf_fini) struct buf got = BUF_INIT;
-		const struct image_root *top = &set->points[i].images[0].root;
+	if (number > WANTS)
+		return wrong("a point that nobody made", NULL);
+	if (reader_bytes(r, set, top, EXTENT_SIZE, &got, &e) < 0)
+		return wrong("a point that does not read", &e);
 
-		number = (top->size - SIZE) / IMAGES;
-		if (number > WANTS || (top->size - SIZE) % IMAGES != i) {
-			wrong("a set that nobody made", NULL);
-			return -1;
-		}
-		if (reader_bytes(r, set, top, EXTENT_SIZE, &got, &e) < 0) {
-			wrong("a set that does not read", &e);
-			return -1;
-		}
-		if (number < WANTS &&
-		    (got.len != top->size ||
-		     memcmp(got.p, wants[number].bytes[i].p, got.len) != 0)) {
-			wrong("wrong bytes", NULL);
-			return -1;
-		}
+	const struct buf *want =
+		&wants[number].bytes[(top->size - SIZE) % IMAGES];
+
+	if (got.len != want->len || memcmp(got.p, want->p, got.len) != 0)
+		return wrong("wrong bytes", NULL);
+	seen[number]++;
+	return true;
+}
+
+/* What must be there is there, and what must not is not. */
+static bool check_seen(const unsigned seen[WANTS + 1], size_t at)
+{
+	for (size_t i = 0; i < WANTS; i++) {
+		const struct want *w = &wants[i];
+		bool done = w->done > 0 && w->done <= at;
+
+		if (seen[i] == IMAGES && w->left > 0 && w->left <= at)
+			return wrong("a forgotten set has come back", NULL);
+		if (seen[i] == IMAGES)
+			continue;
+		if (done && (w->leaves == 0 || at <= w->leaves))
+			return wrong("a committed set is lost", NULL);
+		if (seen[i] > 0 && w->leaves == 0)
+			return wrong("half a set", NULL);
 	}
-	return (int)number;
+	return true;
 }
 
 static bool check_points(struct repo *r, size_t at)
 {
 	AUTO(catalog_fini) struct catalog c = { .sets = NULL };
-	bool seen[WANTS + 1] = { false };
+	unsigned seen[WANTS + 1] = { 0 };
 	struct err e = ERR_INIT;
 
 	if (catalog_load(r, &c, &e) < 0)
 		return wrong("no list of points", &e);
 	if (c.damaged_count > 0)
 		return wrong(c.damaged[0].msg, NULL);
-	for (size_t i = 0; i < c.count; i++) {
-		int number = check_set(r, &c.sets[i]);
-
-		if (number < 0)
-			return false;
-		seen[number] = true;
-	}
-	for (size_t i = 0; i < WANTS; i++)
-		if (wants[i].done > 0 && wants[i].done <= at && !seen[i])
-			return wrong("a committed set is lost", NULL);
-	return true;
+	for (size_t i = 0; i < c.count; i++)
+		for (size_t k = 0; k < c.sets[i].point_count; k++)
+			if (!check_point(r, &c.sets[i], &c.sets[i].points[k],
+					 seen))
+				return false;
+	return check_seen(seen, at);
 }
 
 static bool check_verify(struct repo *r)
@@ -262,21 +345,20 @@ static bool check_verify(struct repo *r)
 	return v.damage_count == 0 || wrong(v.damages[0].msg, NULL);
 }
 
-/* Everything as it was, and another backup is added to it. */
+/* Everything as it was, also when another backup is added to it, and when all
+ * that were at work are taken for dead and collected. */
 static bool check_next(size_t at)
 {
 	AUTO(repo_close_at) struct repo *r = NULL;
-	struct want next = { .begun = 0 };
 	struct err e = ERR_INIT;
 	int done;
 
-	want_init(&next, WANTS);
 	r = open_at(after, cache, &e);
-	done = r != NULL ? backup(r, &next, &e) : -1;
-	for (size_t i = 0; i < IMAGES; i++)
-		buf_fini(&next.bytes[i]);
+	done = r != NULL ? backup(r, &wants[WANTS], &e) : -1;
+	if (done == 0 && at % 2 == 0)
+		done = collect(r, 1, &e);
 	if (done < 0)
-		return wrong("the next backup", &e);
+		return wrong("the next backup or collection", &e);
 	repo_close(mem_take(&r));
 	r = open_at(after, NULL, &e);
 	if (r == NULL)
