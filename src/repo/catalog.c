@@ -86,6 +86,27 @@ static int see_session(void *ctx, const char *name, const struct store_stat *st,
 	return 0;
 }
 
+/* Damage of a set that does not count any more is none. */
+static void drop_damage(struct catalog *c, const struct idset *sessions,
+			const struct tombs *tombs)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < c->damaged_count; i++) {
+		const char *hex = strchr(c->damaged[i].object, '/') + 1;
+		struct id id;
+
+		if (strlen(hex) == ID_TEXT - 1 &&
+		    hex_decode(hex, id.b, ID_SIZE) &&
+		    (!idset_has(sessions, id.b) ||
+		     tombs_find(tombs, &id, &id, TOMB_POINT) != NULL))
+			free(c->damaged[i].object);
+		else
+			c->damaged[kept++] = c->damaged[i];
+	}
+	c->damaged_count = kept;
+}
+
 /* Sets whose session is gone, and what is forgotten, are left out. */
 static int drop_gone(struct repo *r, struct catalog *c, struct err *e)
 {
@@ -105,6 +126,7 @@ static int drop_gone(struct repo *r, struct catalog *c, struct err *e)
 			set_fini(&c->sets[i]);
 	}
 	c->count = kept;
+	drop_damage(c, &sessions, &tombs);
 	return 0;
 }
 

@@ -23,18 +23,23 @@ void tomb_name(const struct id *point, enum tomb_scope scope,
 		 scope == TOMB_RAM ? "-ram" : "");
 }
 
-int tomb_put(struct repo *r, const struct set *set, const struct point *p,
-	     enum tomb_scope scope, struct err *e)
+int tomb_allowed(struct repo *r, struct err *e)
+{
+	return keyring_need(r->keys, NEED_KEEP, e);
+}
+
+static int put(struct repo *r, const struct id *set, const struct id *point,
+	       enum tomb_scope scope, struct err *e)
 {
 	AUTO(buf_fini) struct buf b = BUF_INIT;
 	char name[TOMB_NAME];
 
-	if (keyring_need(r->keys, NEED_KEEP, e) < 0)
+	if (tomb_allowed(r, e) < 0)
 		return -1;
-	tomb_name(&p->id, scope, name);
+	tomb_name(point, scope, name);
 	wr_u16(&b, TOMB_VERSION);
-	wr_bytes(&b, p->id.b, ID_SIZE);
-	wr_bytes(&b, set->session.b, ID_SIZE);
+	wr_bytes(&b, point->b, ID_SIZE);
+	wr_bytes(&b, set->b, ID_SIZE);
 	wr_u8(&b, (uint8_t)scope);
 	wr_u64(&b, (uint64_t)clock_wall_ns());
 	if (obj_put_new(r->store, r->keys, name, &b, e) == 0)
@@ -43,6 +48,17 @@ int tomb_put(struct repo *r, const struct set *set, const struct point *p,
 		return err_ctx(e, "cannot put '%s'", name);
 	err_clear(e);
 	return 0;
+}
+
+int tomb_put(struct repo *r, const struct set *set, const struct point *p,
+	     enum tomb_scope scope, struct err *e)
+{
+	return put(r, &set->session, &p->id, scope, e);
+}
+
+int tomb_put_set(struct repo *r, const struct id *set, struct err *e)
+{
+	return put(r, set, set, TOMB_POINT, e);
 }
 
 /* ---- loading --------------------------------------------------------- */

@@ -30,6 +30,13 @@ void tomb_name(const struct id *point, enum tomb_scope scope,
 int tomb_put(struct repo *r, const struct set *set, const struct point *p,
 	     enum tomb_scope scope, struct err *e);
 
+/* The same for a set that cannot be read: all its points, whatever they are.
+ * Its tomb is the one of a "point" that has the set's own id. */
+int tomb_put_set(struct repo *r, const struct id *set, struct err *e);
+
+/* May this key forget?  ERR_REFUSED names the one that may. */
+int tomb_allowed(struct repo *r, struct err *e);
+
 struct tomb {
 	struct id point;
 	struct id set; /* its session */
