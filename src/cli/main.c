@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/help.h"
 #include "cli/start.h"
+#include "job/secret.h"
 #include "job/watchdog.h"
 
 static const struct opt no_options[] = { { .name = NULL } };
@@ -301,6 +302,7 @@ static int flush(int code)
 int main(int argc, char **argv)
 {
 	need_std_files();
+	job_secret_guard();
 	if (argc > 1 && strcmp(argv[1], "__watchdog") == 0)
 		return job_watchdog(argc - 1, argv + 1);
 	/* writing to a reader that is gone is an error as others are */

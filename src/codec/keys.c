@@ -2,7 +2,9 @@
 #include "codec/keys.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <sodium.h>
 
@@ -30,16 +32,27 @@ void keys_random(void *p, size_t n)
 	randombytes_buf(p, n);
 }
 
+static atomic_bool unlocked;
+
+bool keys_secret_unlocked(void)
+{
+	return atomic_load(&unlocked);
+}
+
 void *keys_secret_alloc(size_t n, struct err *e)
 {
 	/* it ends where its page ends: round up, so that structs are aligned */
 	size_t size = (n + 15) & ~(size_t)15;
 	void *p = size >= n ? sodium_malloc(size) : NULL;
 
-	if (p == NULL)
+	if (p == NULL) {
 		err_set(e, ERR_FAILED, "no memory for %zu bytes of secrets", n);
-	else
-		memset(p, 0, size);
+		return NULL;
+	}
+	/* libsodium has locked it, and does not say whether that worked */
+	if (mlock(p, size) < 0)
+		atomic_store(&unlocked, true);
+	memset(p, 0, size);
 	return p;
 }
 

@@ -7,6 +7,7 @@
  * (libsodium).
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,9 @@ void keys_random(void *p, size_t n);
  */
 void *keys_secret_alloc(size_t n, struct err *e);
 void keys_secret_free(void *p);
+
+/* Has any of it not been locked so far?  It is worth a warning. */
+bool keys_secret_unlocked(void);
 void keys_secret_free_at(void *at);
 void keys_wipe(void *p, size_t n);
 

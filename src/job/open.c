@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/keys.h"
 #include "job/secret.h"
 
 static void secret_free_at(char **at)
@@ -86,6 +87,15 @@ static int unlock(const struct job *j, struct store *s, char **passphrase,
 	return *passphrase != NULL ? 0 : -1;
 }
 
+/* Keys in memory that may be swapped out: no reason to stop. */
+static void warn_unlocked(const struct job *j)
+{
+	if (keys_secret_unlocked())
+		talk_say(j->talk, TALK_WARN,
+			 "the limit of locked memory is too small (ulimit -l), "
+			 "keys could be swapped out");
+}
+
 struct repo *job_repo(const struct job *j, struct err *e)
 {
 	AUTO(secret_free_at) char *passphrase = NULL;
@@ -106,6 +116,8 @@ struct repo *job_repo(const struct job *j, struct err *e)
 
 	if (r == NULL)
 		err_ctx(e, "repository '%s'", j->repository);
+	else
+		warn_unlocked(j);
 	return r;
 }
 

@@ -14,6 +14,13 @@
 /* size bytes, all zero; NULL when it is not to be had. */
 char *job_secret_new(size_t size, struct err *e);
 
+/*
+ * From now on this process leaves no core file, and no other of its user can
+ * read its memory.  First of all, for what a crash would show is there early.
+ * Programs that we start have no core files either.
+ */
+void job_secret_guard(void);
+
 /* NULL is fine. */
 void job_secret_free(char *secret);
 

@@ -14,6 +14,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -40,6 +41,8 @@ GOLDEN = {
     "help-option": ["--help"],
     "help-backup": ["help", "backup"],
     "help-restore": ["restore", "--help"],
+    "help-forget": ["help", "forget"],
+    "help-gc": ["help", "gc"],
     "help-key": ["help", "key"],
     "help-nearest": ["help", "bakup"],
     "completion": ["completion", "bash"],
@@ -58,6 +61,8 @@ GOLDEN = {
     "option-number": ["points", "--compression", "much"],
     "option-range": ["points", "--compression", "20"],
     "too-few": ["backup"],
+    "forget-what": ["-r", "r", "forget", "--force"],
+    "gc-silent": ["-r", "r", "gc", "--silent", "long"],
     "too-many": ["show", "a", "b"],
     "too-few-json": ["--json", "show"],
     "no-repository": ["points"],
@@ -342,8 +347,8 @@ def recipients(place):
     """One more, whose secret is elsewhere: sealed once, and not again."""
     public = "9f" * 31 + "01"
     place.run("init", "sealed")
-    (place.folder / "some").write_bytes(os.urandom(50000))
     for name in "abc":
+        (place.folder / "some").write_bytes(os.urandom(50000))
         place.run("-r", "sealed", *STATE, "import", name, "some")
     told = []
     for args in (["add", public], ["add", public], ["seal"], ["list"]):
@@ -356,6 +361,132 @@ def recipients(place):
     for wrong in ("00" * 32, "zz", public + "00"):
         done = place.run("-r", "sealed", "key", "recipient", "add", wrong)
         must(done.returncode in (2, 5), done)
+
+
+def memory_of(pid):
+    """(name, flags, bytes) of each mapping of a process that stands still."""
+    found = []
+    with open(f"/proc/{pid}/smaps", encoding="utf-8") as lines:
+        for line in lines:
+            match = re.match(r"(\w+)-(\w+) r\S+ \S+ \S+ \S+\s*(.*)", line)
+            if match:
+                start, end = (int(match[n], 16) for n in (1, 2))
+                found.append([match[3], "", start, end])
+            elif line.startswith("VmFlags:") and found:
+                found[-1][1] = found[-1][1] or line.split()[1:]
+    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for name, flags, start, end in found:
+            if name.startswith("[v"):
+                continue
+            memory.seek(start)
+            yield name, flags, memory.read(end - start)
+
+
+def secrets_stay(place):
+    """What a program at work has where: passphrase and keys in memory that is
+    locked and left out of core files, and nowhere else."""
+    words = "words-that-nobody-else-would-say"
+    env = {"VMKEEP_PASSPHRASE": words}
+    place.run("init", "safe", env=env)
+    place.run("-r", "safe", "key", "export", "safe.key", env=env)
+    raw = bytes.fromhex((place.folder / "safe.key").read_text().split()[1])
+    # FORMAT.md, 2; K_id and K_cut are in OpenSSL's contexts while it works,
+    # and open nothing
+    secrets = {"passphrase": words.encode()}
+    for name, at in (("K_meta", 84), ("box", 148), ("authority", 212),
+                     ("signing", 244)):
+        secrets[name] = raw[at:at + 32]
+    work = subprocess.Popen(
+        place.argv(["-r", "safe", *STATE, "import", "x", "-"]),
+        cwd=place.folder, env=place.env(env), stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, preexec_fn=no_core_limit)
+    try:
+        work.stdin.write(os.urandom(9 << 20))
+        wait_for(lambda: any((place.folder / "safe/ring").glob("*")))
+        os.kill(work.pid, signal.SIGSTOP)
+        seen = set()
+        for name, flags, data in memory_of(work.pid):
+            for secret, value in secrets.items():
+                if value in data:
+                    must("dd" in flags and "lo" in flags,
+                         f"{secret} is in '{name}' {flags}")
+                    seen.add(secret)
+        # or we have looked in the wrong places
+        must(seen == set(secrets), f"found only {seen}")
+        for file in ("environ", "cmdline"):
+            data = Path(f"/proc/{work.pid}/{file}").read_bytes()
+            must(words.encode() not in data, file)
+        os.kill(work.pid, signal.SIGCONT)
+        os.kill(work.pid, signal.SIGSEGV)
+        status = os.waitpid(work.pid, 0)[1]
+        work.returncode = -os.WTERMSIG(status)
+        must(os.WTERMSIG(status) == signal.SIGSEGV, status)
+        must(not os.WCOREDUMP(status), "it left a core file")
+    finally:
+        if work.poll() is None:
+            work.kill()
+        work.stdin.close()
+        work.wait()
+
+
+def no_core_limit():
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+
+
+def wait_for(true):
+    end = time.monotonic() + 60
+    while not true():
+        must(time.monotonic() < end, "it did not begin")
+        time.sleep(0.05)
+
+
+def stored(place, repo):
+    return sum(f.stat().st_size for f in (place.folder / repo).rglob("*")
+               if f.is_file())
+
+
+def forget_and_gc(place):
+    data = os.urandom(3 << 20)
+    place.run("init", "less")
+    for name, more in (("one", b""), ("one", os.urandom(1 << 20)),
+                       ("two", data[:1 << 20])):
+        (place.folder / "data").write_bytes(data + more)
+        place.run("-r", "less", *STATE, "import", name, "data")
+    points = json.loads(place.run("-r", "less", "points", "--json").stdout)
+    ids = [p["id"] for p in points["points"]]
+    full = stored(place, "less")
+    done = place.run("-r", "less", "forget", "two")
+    must(done.returncode == 1 and b"--force" in done.stderr, done)
+    done = place.run("-r", "less", "forget", "--ram", ids[1])
+    must(done.returncode == 2 and b"no RAM" in done.stderr, done)
+    done = place.run("-r", "less", "forget", ids[1], "nobody")
+    must(done.returncode == 1 and b"'nobody'" in done.stderr, done)
+    done = place.run("-r", "less", "forget", "--dry-run", ids[1], ids[1])
+    must(done.stdout.startswith(b"would forget one@")
+         and done.stdout.count(b"\n") == 1, done)
+    done = place.run("-r", "less", "points")
+    must(done.stdout.count(b"\n") == 4, done)
+
+    done = place.run("-r", "less", "forget", "--json", ids[1])
+    answer = json.loads(done.stdout)
+    must([p["id"] for p in answer["points"]] == [ids[1]], answer)
+    done = place.run("-r", "less", "show", ids[1])
+    must(done.returncode == 1, done)
+    answer = json.loads(place.run("-r", "less", "gc", "--dry-run",
+                                  "--json").stdout)
+    must(answer["waiting_packs"] > 0 and answer["steps"] == 0, answer)
+    answer = json.loads(place.run("-r", "less", "gc", "--json").stdout)
+    must(answer["exit"] == 0 and answer["points"] == 1
+         and answer["bytes"] > 1 << 20 and answer["waits_for"] is None,
+         answer)
+    must(stored(place, "less") < full - (1 << 20), "nothing was freed")
+    done = place.run("-r", "less", "gc")
+    must(done.stdout.startswith(b"removed 0 points, deleted 0 packs"), done)
+    done = place.run("-r", "less", "export", ids[0], "-")
+    must(done.stdout == data, done.stderr)
+    done = place.run("-r", "less", "export", ids[2], "-")
+    must(done.stdout == data + data[:1 << 20], done.stderr)
 
 
 def quiet_says_nothing(place):
@@ -400,7 +531,8 @@ def closed_descriptors(place):
 TESTS = [version, help_fits_80_columns, completion_is_bash,
          global_options_may_come_first, weak_to_strong, quiet_says_nothing,
          full_disk_is_an_error, closed_descriptors, init_and_points,
-         import_export, keys, recipients, no_terminal_no_passphrase,
+         import_export, forget_and_gc, keys, recipients, secrets_stay,
+         no_terminal_no_passphrase,
          passphrase_is_wiped_and_asked_for]
 
 
