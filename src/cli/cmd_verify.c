@@ -3,24 +3,52 @@
 #include "report/text.h"
 
 struct options {
+	int level;
 	bool read_data;
+	uint64_t max_time;
 };
 
+/* In the order of enum job_verify_level, behind what is not said. */
+static const char *const levels[] = { "default", "sizes", "trees", "checksums",
+				      "seals",   "data",  NULL };
+
 static const struct opt table[] = {
+	{ .name = "level",
+	  .kind = OPT_CHOICE,
+	  .offset = offsetof(struct options, level),
+	  .value = "LEVEL",
+	  .choices = levels,
+	  .help = "how well: sizes, trees, checksums, seals or data" },
 	{ .name = "read-data",
 	  .kind = OPT_FLAG,
 	  .offset = offsetof(struct options, read_data),
-	  .help = "read, decrypt and check all data, too" },
+	  .help = "the same as --level data" },
+	{ .name = "max-time",
+	  .kind = OPT_DURATION,
+	  .offset = offsetof(struct options, max_time),
+	  .value = "TIME",
+	  .help = "read data for so long, longest unread first" },
 	{ .name = NULL },
 };
+
+/* A limit of time is for reading. */
+static enum job_verify_level level_of(const struct options *o)
+{
+	if (o->level != 0)
+		return (enum job_verify_level)(o->level - 1);
+	return o->read_data || o->max_time != 0 ? JOB_VERIFY_DATA
+						: JOB_VERIFY_TREES;
+}
 
 static int run(struct cli *c)
 {
 	const struct options *o = c->options;
+	const struct job_verify v = { .point = cli_only_arg(c),
+				      .level = level_of(o),
+				      .max_time_ms = o->max_time };
 	struct result_verify result = { .damages = NULL };
 	struct err e = ERR_INIT;
-	int rc =
-		job_verify(&c->job, cli_only_arg(c), o->read_data, &result, &e);
+	int rc = job_verify(&c->job, &v, &result, &e);
 	struct json_end end = cli_end(
 		c, rc, &e, result.damage_count > 0 ? CLI_INTEGRITY : CLI_DONE);
 
@@ -37,8 +65,14 @@ const struct command cmd_verify = {
 		   .args = "[POINT]",
 		   .summary = "check that what is stored can be restored",
 		   .options = table },
-	.details = "Without POINT the whole repository. Damage is listed "
-		   "with the points it touches,\nand the exit code is 5.",
+	.details =
+		"Without POINT the whole repository. Damage is listed with the "
+		"points it touches,\nand the exit code is 5. The next backup "
+		"of the same source stores again what is\nlost.\n\n"
+		"sizes looks at small objects and a list of the packs; trees, "
+		"the default, reads\nwhat leads to the data and looks it all "
+		"up; checksums reads all data, and needs\nno key that opens "
+		"it; seals opens it; data unpacks it, too.",
 	.max_args = 1,
 	.needs = CLI_REPOSITORY | CLI_ACTION,
 	.options_size = sizeof(struct options),

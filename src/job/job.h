@@ -107,8 +107,23 @@ int job_import(const struct job *j, const char *name, const char *file,
 int job_export(const struct job *j, const char *point, const char *file,
 	       struct result_export *result, struct err *e);
 
-/* point NULL: all.  0 also when damage was found: look at damage_count. */
-int job_verify(const struct job *j, const char *point, bool read_data,
+/* How well: the words of enum verify_level, and of result_verify. */
+enum job_verify_level {
+	JOB_VERIFY_SIZES,
+	JOB_VERIFY_TREES,
+	JOB_VERIFY_CHECKSUMS,
+	JOB_VERIFY_SEALS,
+	JOB_VERIFY_DATA,
+};
+
+struct job_verify {
+	const char *point; /* NULL: all */
+	enum job_verify_level level;
+	uint64_t max_time_ms; /* 0: no limit */
+};
+
+/* 0 also when damage was found: look at damage_count. */
+int job_verify(const struct job *j, const struct job_verify *v,
 	       struct result_verify *result, struct err *e);
 
 /* 0 also when an item failed: look at the items. */

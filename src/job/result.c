@@ -128,16 +128,22 @@ void result_export_fini(struct result_export *r)
 	*r = (struct result_export){ .point = NULL };
 }
 
+static void damages_fini(struct result_damage *d, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(d[i].object);
+		free(d[i].point);
+		free(d[i].image);
+		free(d[i].msg);
+	}
+	free(d);
+}
+
 void result_verify_fini(struct result_verify *r)
 {
-	for (size_t i = 0; i < r->damage_count; i++) {
-		free(r->damages[i].object);
-		free(r->damages[i].point);
-		free(r->damages[i].image);
-		free(r->damages[i].msg);
-	}
-	free(r->damages);
-	*r = (struct result_verify){ .damages = NULL, .damage_count = 0 };
+	damages_fini(r->damages, r->damage_count);
+	damages_fini(r->healed, r->healed_count);
+	*r = (struct result_verify){ .damages = NULL };
 }
 
 void result_recover_fini(struct result_recover *r)

@@ -154,10 +154,18 @@ struct result_damage {
 };
 
 struct result_verify {
-	bool read_data;
-	uint64_t sets, points, images, nodes, chunks, packs, bytes_read;
+	const char *level; /* "sizes", "trees", "checksums", "seals", "data" */
+	bool reads;        /* packs, at this level */
+	bool complete;     /* false: there was no time for all of them */
+	uint64_t sets, points, images, nodes, chunks, packs;
+	uint64_t packs_read, bytes_read;
 	struct result_damage *damages;
 	size_t damage_count;
+	struct result_damage *healed; /* damaged, and stored again elsewhere */
+	size_t healed_count;
+	/* of the packs in use; recent: read in the last 30 days */
+	uint64_t bytes, bytes_recent, bytes_ever;
+	int64_t oldest_ns; /* 0: some were never read */
 	uint64_t elapsed_ms;
 };
 

@@ -37,6 +37,8 @@ void json_put_err(json_t *object, const char *key, const struct err *e);
 json_t *json_begin(const struct json_end *end);
 void json_finish(FILE *out, json_t *root, const struct json_end *end);
 
+void json_put_damages(json_t *root, const char *key,
+		      const struct result_damage *d, size_t count);
 void json_put_point(json_t *object, const struct result_point *p);
 
 #endif

@@ -106,33 +106,3 @@ void json_restore(FILE *out, const struct result_restore *r,
 	json_put_number(root, "elapsed_ms", r->elapsed_ms);
 	json_finish(out, root, end);
 }
-
-static void put_damage(json_t *damage, const struct result_damage *d)
-{
-	json_put_text(damage, "object", d->object);
-	json_put_text(damage, "point", d->point);
-	json_put_text(damage, "image", d->image);
-	json_put_number(damage, "offset", d->offset);
-	json_put_number(damage, "size", d->size);
-	json_put_text(damage, "message", d->msg);
-}
-
-void json_verify(FILE *out, const struct result_verify *r,
-		 const struct json_end *end)
-{
-	json_t *root = json_begin(end);
-	json_t *damages = json_put_array(root, "damages");
-
-	for (size_t i = 0; i < r->damage_count; i++)
-		put_damage(json_add_object(damages), &r->damages[i]);
-	json_put_bool(root, "read_data", r->read_data);
-	json_put_number(root, "sets", r->sets);
-	json_put_number(root, "points", r->points);
-	json_put_number(root, "images", r->images);
-	json_put_number(root, "nodes", r->nodes);
-	json_put_number(root, "chunks", r->chunks);
-	json_put_number(root, "packs", r->packs);
-	json_put_number(root, "bytes_read", r->bytes_read);
-	json_put_number(root, "elapsed_ms", r->elapsed_ms);
-	json_finish(out, root, end);
-}

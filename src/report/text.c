@@ -87,53 +87,6 @@ void text_export(FILE *out, const struct result_export *r)
 		  TEXT_ID, r->point, r->file, size, time);
 }
 
-static void damage_row(struct table *t, const struct result_damage *d)
-{
-	table_name(t, d->object);
-	table_name(t, d->point);
-	table_name(t, d->image);
-	if (d->size > 0)
-		table_cell(t, "%" PRIu64 "+%" PRIu64, d->offset, d->size);
-	else
-		table_cell(t, "-");
-	table_name(t, d->msg);
-}
-
-static void damages(FILE *out, const struct result_verify *r)
-{
-	static const char *const head[] = { "OBJECT", "POINT", "IMAGE", "BYTES",
-					    "WHAT" };
-	AUTO(table_free_at) struct table *t = table_new("lllll", "");
-
-	for (size_t i = 0; i < sizeof(head) / sizeof(head[0]); i++)
-		table_name(t, head[i]);
-	for (size_t i = 0; i < r->damage_count; i++)
-		damage_row(t, &r->damages[i]);
-	table_print(t, out);
-}
-
-void text_verify(FILE *out, const struct result_verify *r)
-{
-	char read[NUM_TEXT], time[NUM_TEXT], points[TEXT_COUNT];
-	char images[TEXT_COUNT], packs[TEXT_COUNT], found[TEXT_COUNT];
-
-	num_size_text(r->bytes_read, read);
-	num_duration_text(r->elapsed_ms, time);
-	text_count(points, sizeof(points), r->points, "point", "points");
-	text_count(images, sizeof(images), r->images, "image", "images");
-	text_count(packs, sizeof(packs), r->packs, "pack", "packs");
-	text_count(found, sizeof(found), r->damage_count, "damage", "damages");
-	if (r->damage_count > 0)
-		damages(out, r);
-	text_line(out, "looked at %s, %s, %s, %" PRIu64 " chunks: %s, in %s",
-		  points, images, packs, r->chunks,
-		  r->damage_count == 0 ? "all is well" : found, time);
-	if (r->read_data)
-		text_line(out, "read all data: %s", read);
-	else
-		fputs("data was not read: --read-data does that\n", out);
-}
-
 void text_recover(FILE *out, const struct result_recover *r)
 {
 	if (r->count == 0)

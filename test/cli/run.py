@@ -44,6 +44,7 @@ GOLDEN = {
     "help-forget": ["help", "forget"],
     "help-gc": ["help", "gc"],
     "help-key": ["help", "key"],
+    "help-verify": ["help", "verify"],
     "help-nearest": ["help", "bakup"],
     "completion": ["completion", "bash"],
     "completion-other": ["completion", "zsh"],

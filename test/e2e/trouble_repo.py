@@ -243,7 +243,8 @@ def cache_hides_nothing(place):
 @test
 def backup_into_damage(place):
     """A repository with a damaged pack still takes backups, and what is new
-    in them is whole."""
+    in them is whole; what verify has found is stored again by the next backup
+    of the same source."""
     it, points = make(place, "scarred")
     folder = it.folder
     pack = objects(folder)["data"][0]
@@ -259,3 +260,8 @@ def backup_into_damage(place):
     done = it.must(INTEGRITY, [], "verify", "--read-data")
     assert "image" in done.stdout, done.stdout
     place.note(done.stdout.strip().splitlines()[-1][:100])
+    for i in range(2):
+        it.must(DONE, [], "import", f"image{i}", place.folder / f"scarred.{i}")
+    assert all(it.holds(*point) for point in points)
+    done = it.must(DONE, [], "verify", "--read-data")
+    assert "hurt nobody" in done.stdout, done.stdout
