@@ -29,6 +29,7 @@ RUNNERS = [
     ("tidy", ["test/tidy.py"]),
     ("cli", ["test/cli/run.py"]),
     ("man", ["test/man.py"]),
+    ("sim", ["test/sim/run.py"]),
     ("protocol", ["test/protocol/run.py"]),
     ("e2e", ["test/e2e/run.py"]),
 ]
