@@ -31,6 +31,7 @@ RUNNERS = [
     ("man", ["test/man.py"]),
     ("sim", ["test/sim/run.py"]),
     ("protocol", ["test/protocol/run.py"]),
+    ("stress", ["test/stress/run.py"]),
     ("e2e", ["test/e2e/run.py"]),
 ]
 
