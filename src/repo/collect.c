@@ -250,6 +250,18 @@ static int publish(struct step *s, enum collect_state *state, struct err *e)
 	return keys_clean(s, e);
 }
 
+/* Nothing is to be done; but packs that others moved while they were listed
+ * may be missing in our list, and then their keys seem to be unused. */
+static int leave(struct step *s, enum collect_state *state, struct err *e)
+{
+	uint64_t newest;
+
+	if (generation_newest(s->c->repo->store, &newest, e) < 0)
+		return -1;
+	*state = newest == s->number ? COLLECT_DONE : COLLECT_AGAIN;
+	return newest == s->number ? keys_clean(s, e) : 0;
+}
+
 static int decide(struct step *s, enum collect_state *state, struct err *e)
 {
 	*state = COLLECT_DONE;
@@ -258,7 +270,7 @@ static int decide(struct step *s, enum collect_state *state, struct err *e)
 		return -1;
 	if (s->c->o.dry_run)
 		return 0;
-	return any_change(s) ? publish(s, state, e) : keys_clean(s, e);
+	return any_change(s) ? publish(s, state, e) : leave(s, state, e);
 }
 
 /* ---- one step
@@ -429,7 +441,8 @@ int collect_run(struct repo *r, const struct collect_options *o,
 	enum collect_state state = COLLECT_AGAIN;
 
 	memset(result, 0, sizeof(*result));
-	if (c == NULL)
+	/* before sessions are ended with a signature that is worth nothing */
+	if (c == NULL || keyring_need(r->keys, NEED_KEEP, e) < 0)
 		return -1;
 	for (unsigned i = 0; state == COLLECT_AGAIN; i++) {
 		if (i == MAX_STEPS)
