@@ -247,7 +247,7 @@ static int publish(struct step *s, enum collect_state *state, struct err *e)
 		return 0;
 	s->c->result->steps++;
 	s->c->result->generation = newest;
-	return keys_clean(s, e);
+	return notes_clean(s, e) < 0 ? -1 : keys_clean(s, e);
 }
 
 /* Nothing is to be done; but packs that others moved while they were listed
@@ -259,7 +259,9 @@ static int leave(struct step *s, enum collect_state *state, struct err *e)
 	if (generation_newest(s->c->repo->store, &newest, e) < 0)
 		return -1;
 	*state = newest == s->number ? COLLECT_DONE : COLLECT_AGAIN;
-	return newest == s->number ? keys_clean(s, e) : 0;
+	if (newest != s->number)
+		return 0;
+	return notes_clean(s, e) < 0 ? -1 : keys_clean(s, e);
 }
 
 static int decide(struct step *s, enum collect_state *state, struct err *e)
@@ -279,6 +281,7 @@ static int decide(struct step *s, enum collect_state *state, struct err *e)
 static void step_fini(struct step *s)
 {
 	mark_fini(s);
+	damage_fini(&s->damage);
 	fetch_free(s->fetch);
 	index_free(s->view.index);
 	generation_fini(&s->now);

@@ -102,14 +102,24 @@ static bool is_over(struct collect *c, const char *name, uint64_t n)
 	return k == NULL || !k->listed || is_past(k, n);
 }
 
+static void hold(struct collect *c, const char *segment)
+{
+	struct id id;
+	struct known *k = name_id(segment, &id) ? known_find(c, &id) : NULL;
+
+	if (k != NULL)
+		k->holds = true;
+}
+
 static int drop_left(struct collect *c, const struct generation *g,
 		     const struct listed *l, struct err *e)
 {
 	for (size_t i = 0; i < c->segments.count; i++) {
 		const char *name = c->segments.items[i];
 
-		if (!listed_has(l, name) && is_over(c, name, g->number) &&
-		    drop(c, name, e) < 0)
+		if (listed_has(l, name))
+			hold(c, name);
+		else if (is_over(c, name, g->number) && drop(c, name, e) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < c->beats.count; i++)
@@ -136,7 +146,8 @@ static int drop_tombs_of(struct collect *c, const struct id *set, struct err *e)
 	return 0;
 }
 
-/* The session first: from then on nobody takes the set for valid. */
+/* The session first: from then on nobody takes the set for valid.  (It stays
+ * as long as a segment of it does, so that it is known whose that is.) */
 static int drop_session(struct collect *c, struct known *k, struct err *e)
 {
 	char name[OUTCOME_NAME];
@@ -177,7 +188,8 @@ static int drop_sessions(struct collect *c, uint64_t n, struct err *e)
 {
 	for (size_t i = 0; i < c->known_count; i++) {
 		struct known *k = &c->known[i];
-		bool spent = k->listed && is_past(k, n) && is_spent(c, k);
+		bool spent = k->listed && is_past(k, n) && is_spent(c, k) &&
+			     !k->holds;
 		bool lost = !k->listed && k->ended != ENDED_NOT && !k->dropped;
 
 		if (spent && drop_session(c, k, e) < 0)
@@ -208,42 +220,22 @@ static int drop_tombs(struct collect *c, struct err *e)
 
 /* ---- generations -------------------------------------------------------- */
 
-struct old {
-	uint64_t newest;
-	struct names names;
-};
-
-static int see_generation(void *ctx, const char *name,
-			  const struct store_stat *st, struct err *e)
-{
-	struct old *o = ctx;
-	char least[GENERATION_NAME];
-
-	(void)st;
-	(void)e;
-	generation_name(o->newest - 1, least);
-	if (strlen(name) == strlen(least) && strcmp(name, least) < 0) {
-		o->names.items = mem_grow(o->names.items, o->names.count + 1,
-					  sizeof(char *));
-		o->names.items[o->names.count++] = mem_strdup(name);
-	}
-	return 0;
-}
-
 static int drop_generations(struct collect *c, uint64_t n, struct err *e)
 {
-	struct old o = { .newest = n };
-	int ok = n < 2 ? 0
-		       : store_list(c->repo->store, "gen/", see_generation, &o,
-				    e);
+	AUTO(names_fini) struct names all = { NULL, 0, 0 };
+	char least[GENERATION_NAME];
 
-	for (size_t i = 0; i < o.names.count; i++) {
-		if (ok == 0)
-			ok = drop(c, o.names.items[i], e) < 0 ? -1 : 0;
-		free(o.names.items[i]);
-	}
-	free(o.names.items);
-	return ok;
+	if (n < 2)
+		return 0;
+	generation_name(n - 1, least);
+	if (names_list(c, "gen/", &all, e) < 0)
+		return -1;
+	for (size_t i = 0; i < all.count; i++)
+		if (strlen(all.items[i]) == strlen(least) &&
+		    strcmp(all.items[i], least) < 0 &&
+		    drop(c, all.items[i], e) < 0)
+			return -1;
+	return 0;
 }
 
 /* ---- all ---------------------------------------------------------------- */

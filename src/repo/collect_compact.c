@@ -27,11 +27,13 @@ struct compaction {
 /* ---- which packs ------------------------------------------------------------
  */
 
-/* Most packs are mostly alive: so many are ruled out by counting blobs. */
-static bool may_be_worth(const struct pack_rec *p)
+/* Most packs are mostly alive: they are ruled out by counting blobs.  Where
+ * damage is noted the note names the place: it must not move. */
+static bool may_be_worth(const struct step *s, const struct pack_rec *p)
 {
 	return p->indexed && !p->odd && p->live > 0 && p->live < p->blobs &&
-	       p->live < p->blobs - p->blobs / 4;
+	       p->live < p->blobs - p->blobs / 4 &&
+	       locations_pack(&s->damage.places, &p->id) == NULL;
 }
 
 static uint64_t live_bytes(const struct step *s, const struct pack_rec *p,
@@ -81,7 +83,7 @@ static int choose(struct step *s, enum blob_class class, struct err *e)
 		struct pack_rec *p = &s->packs[i];
 		uint64_t dead = 0;
 
-		if (p->class == class && may_be_worth(p) &&
+		if (p->class == class && may_be_worth(s, p) &&
 		    weigh(s, p, &dead, e) < 0)
 			return -1;
 		p->moving = dead > 0;

@@ -5,6 +5,7 @@
 /* The parts of the collector, for collect*.c only. */
 
 #include "repo/collect.h"
+#include "repo/damage.h"
 #include "repo/fetch.h"
 #include "repo/generation.h"
 #include "repo/idmap.h"
@@ -26,6 +27,7 @@ struct known {
 	struct id id;
 	bool listed;   /* its sess/ was there when last listed */
 	bool dropped;  /* we have cleaned up after it */
+	bool holds;    /* segments that a generation lists, as last seen */
 	bool recorded; /* record is read; else it is damaged, or not listed */
 	struct session_record record;
 	enum ended ended;
@@ -62,6 +64,11 @@ bool same_id(const struct id *a, const struct id *b);
 /* List and read what has come or gone since. */
 int scan(struct collect *c, struct err *e);
 void scan_fini(struct collect *c);
+
+/* The names under a prefix, in the place of those that were there. */
+int names_list(struct collect *c, const char *prefix, struct names *n,
+	       struct err *e);
+void names_fini(struct names *n);
 
 /* The session, or NULL when it was never seen. */
 struct known *known_find(struct collect *c, const struct id *id);
@@ -143,6 +150,7 @@ struct step {
 	struct session attempt;
 	unsigned segments; /* that we have written */
 	struct fetch *fetch;
+	struct damage damage; /* what notes say */
 
 	struct marked *marked;
 	size_t marked_count;
@@ -173,6 +181,9 @@ int packs_mark(struct step *s, struct err *e);
 
 /* Which packs the next generation condemns and dooms. */
 int packs_judge(struct step *s, struct err *e);
+
+/* Delete notes of damage that name nothing that is in use. */
+int notes_clean(struct step *s, struct err *e);
 
 /* Delete data keys of ended sessions that no pack uses. */
 int keys_clean(struct step *s, struct err *e);

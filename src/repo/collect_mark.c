@@ -124,7 +124,8 @@ int mark_open(struct step *s, struct err *e)
 	struct collect *c = s->c;
 	uint64_t number;
 
-	if (index_refresh(s->view.index, &number, e) < 0)
+	if (index_refresh(s->view.index, &number, e) < 0 ||
+	    damage_load(c->repo, &s->damage, e) < 0)
 		return -1;
 	if (number != s->number)
 		return err_set(e, ERR_NOT_FOUND, "the generation has moved");
@@ -152,6 +153,7 @@ struct spot {
 	const struct index_segment *segment;
 	struct marked *in; /* of the segment */
 	uint64_t entry;
+	bool damaged; /* noted so: kept, but not to be relied on */
 };
 
 /* Is what lies there still there when the next generation is, too? */
@@ -161,28 +163,44 @@ static bool will_stay(struct step *s, const struct place *p)
 	       !locations_has(&s->now.doomed, &p->pack, p->blob);
 }
 
-/* The first place of the id, from *skip on, that stays: 1 and *skip for the
- * next one; 0. */
-static int find_spot(struct step *s, enum blob_class class,
-		     const struct hash *id, unsigned *skip, struct spot *spot,
-		     struct err *why)
+/* Look-ups of an id: first places that are fine, then those that are noted as
+ * damaged. */
+struct search {
+	enum blob_class class;
+	const struct hash *id;
+	unsigned skip;
+	bool damaged;
+	struct err why; /* why nothing was found, where that is known */
+};
+
+/* The next place that stays: 1, or 0. */
+static int find_spot(struct step *s, struct search *w, struct spot *spot)
 {
 	struct index_ask ask = { .generation = s->number,
 				 .most = TIER_FRAIL,
-				 .skip = *skip };
+				 .skip = w->skip };
 	struct index_hit hit;
 
-	while (index_find(s->view.index, &ask, class, id, &hit, why) == 1) {
-		*skip = ++ask.skip;
-		if (!will_stay(s, &hit.place))
+	while (index_find(s->view.index, &ask, w->class, w->id, &hit,
+			  &w->why) == 1) {
+		bool damaged = damage_has_blob(&s->damage, &hit.place.pack,
+					       hit.place.blob);
+
+		w->skip = ++ask.skip;
+		if (damaged != w->damaged || !will_stay(s, &hit.place))
 			continue;
-		spot->place = hit.place;
-		spot->segment = hit.segment;
-		spot->in = marked_of(s, hit.segment);
-		spot->entry = hit.entry;
+		*spot = (struct spot){ .place = hit.place,
+				       .segment = hit.segment,
+				       .in = marked_of(s, hit.segment),
+				       .entry = hit.entry,
+				       .damaged = damaged };
 		return 1;
 	}
-	return 0;
+	if (w->damaged || damage_empty(&s->damage))
+		return 0;
+	w->damaged = true;
+	w->skip = 0;
+	return find_spot(s, w, spot);
 }
 
 static void set_mark(struct spot *spot, bool weak)
@@ -293,13 +311,12 @@ static int keep_doubtful(struct step *s, enum blob_class class,
 /* 1 fine, 0 lost or damaged, -1. */
 static int mark_chunk(struct step *s, const struct hash *id, struct err *e)
 {
-	struct err why = ERR_INIT;
+	struct search w = { .class = BLOB_DATA, .id = id, .why = ERR_INIT };
 	struct spot spot;
-	unsigned skip = 0;
 
-	if (find_spot(s, BLOB_DATA, id, &skip, &spot, &why) == 1) {
-		set_mark(&spot, false);
-		return 1;
+	if (find_spot(s, &w, &spot) == 1) {
+		set_mark(&spot, spot.damaged);
+		return !spot.damaged;
 	}
 	return keep_doubtful(s, BLOB_DATA, id, e) < 0 ? -1 : 0;
 }
@@ -354,34 +371,40 @@ static int mark_inner(struct step *s, const uint8_t *data, size_t size,
 	return fine;
 }
 
+static int no_node(struct step *s, const struct hash *id, struct err *why,
+		   struct err *e)
+{
+	char hex[17];
+	bool missing;
+
+	if (why->code == ERR_NONE)
+		index_trouble(s->view.index, why);
+	missing = why->code == ERR_NONE || why->code == ERR_NOT_FOUND;
+	hex_encode(id->b, 8, hex);
+	return err_set(e, missing ? ERR_INTEGRITY : why->code,
+		       "node %s... cannot be read%s%s", hex,
+		       why->msg[0] != '\0' ? ": " : "", why->msg);
+}
+
 /* Find the node where it can be read: 1 and its bytes, 2 when it has been
  * marked before, -1. */
 static int read_node(struct step *s, const struct hash *id, struct spot *spot,
 		     const uint8_t **data, size_t *size, struct err *e)
 {
-	struct err why = ERR_INIT;
-	unsigned skip = 0;
-	char hex[17];
+	struct search w = { .class = BLOB_NODE, .id = id, .why = ERR_INIT };
 
-	while (find_spot(s, BLOB_NODE, id, &skip, spot, &why) == 1) {
+	while (find_spot(s, &w, spot) == 1) {
 		if (bit_get(spot->in->bits, spot->entry))
 			return 2;
-		if (fetch_at(s->fetch, &spot->place, id, data, size, &why) == 0)
+		if (fetch_at(s->fetch, &spot->place, id, data, size, &w.why) ==
+		    0)
 			return 1;
-		if (why.code != ERR_INTEGRITY) {
-			*e = why;
+		if (w.why.code != ERR_INTEGRITY) {
+			*e = w.why;
 			return -1;
 		}
 	}
-	hex_encode(id->b, 8, hex);
-	if (why.code == ERR_NONE)
-		index_trouble(s->view.index, &why);
-	return err_set(e,
-		       why.code == ERR_NONE || why.code == ERR_NOT_FOUND
-			       ? ERR_INTEGRITY
-			       : why.code,
-		       "node %s... cannot be read%s%s", hex,
-		       why.msg[0] != '\0' ? ": " : "", why.msg);
+	return no_node(s, id, &w.why, e);
 }
 
 /* The depth is bounded by the format: at most TREE_MAX_DEPTH calls deep. */
@@ -405,6 +428,8 @@ static int mark_node(struct step *s, const struct hash *id, unsigned level,
 
 	if (fine < 0)
 		return -1;
+	if (damage_has(&s->damage, &spot.place))
+		fine = 0;
 	/* opening more segments has moved the table */
 	spot.in = marked_of(s, spot.segment);
 	set_mark(&spot, fine == 0);

@@ -280,6 +280,66 @@ int packs_judge(struct step *s, struct err *e)
 	return 0;
 }
 
+/* ---- notes of damage -------------------------------------------------------
+ */
+
+static bool blob_in_use(struct step *s, const struct id *pack, uint32_t blob)
+{
+	const struct pack_rec *p = pack_find(s, pack);
+
+	if (p == NULL || p->live == 0 || p->moving)
+		return false;
+	return p->odd || blob >= p->blobs ||
+	       bit_get(s->blob_bits + p->bits, blob);
+}
+
+static bool pack_in_use(struct step *s, const struct pack_locations *p)
+{
+	const struct pack_rec *rec = pack_find(s, &p->pack);
+	bool used = rec != NULL && rec->live > 0 && !rec->moving && p->whole;
+
+	for (uint32_t i = 0; i < p->count && !used; i++)
+		used = blob_in_use(s, &p->pack, p->blobs[i]);
+	return used;
+}
+
+static bool damage_in_use(struct step *s, const struct damage *d)
+{
+	for (size_t i = 0; i < d->places.count; i++)
+		if (pack_in_use(s, &d->places.packs[i]))
+			return true;
+	for (size_t i = 0; i < d->count; i++)
+		if (blob_in_use(s, &d->nodes[i].pack, d->nodes[i].blob))
+			return true;
+	return false;
+}
+
+/* A note that cannot be read stays: verify tells of it. */
+static int clean_note(struct step *s, const char *name, struct err *e)
+{
+	AUTO(damage_fini) struct damage d = { 0 };
+	struct err why = ERR_INIT;
+
+	if (damage_load_note(s->c->repo, name, &d, &why) < 0)
+		return 0;
+	damage_sort(&d);
+	return damage_in_use(s, &d) ? 0 : drop(s->c, name, e);
+}
+
+int notes_clean(struct step *s, struct err *e)
+{
+	AUTO(names_fini) struct names notes = { NULL, 0, 0 };
+
+	if (damage_empty(&s->damage))
+		return 0;
+	if (names_list(s->c, DAMAGE_PREFIX, &notes, e) < 0)
+		return -1;
+	for (size_t i = 0; i < notes.count; i++)
+		if (clean_note(s, notes.items[i], e) < 0)
+			return -1;
+	return 0;
+}
+
 /* ---- data keys ------------------------------------------------------------
  */
 

@@ -34,8 +34,15 @@ static int names_add(void *ctx, const char *name, const struct store_stat *st,
 	return 0;
 }
 
-static int names_list(struct collect *c, const char *prefix, struct names *n,
-		      struct err *e)
+void names_fini(struct names *n)
+{
+	names_clear(n);
+	free(n->items);
+	*n = (struct names){ .items = NULL };
+}
+
+int names_list(struct collect *c, const char *prefix, struct names *n,
+	       struct err *e)
 {
 	names_clear(n);
 	return store_list(c->repo->store, prefix, names_add, n, e);
@@ -194,7 +201,7 @@ static int see_outcome(void *ctx, const char *name, const struct store_stat *st,
 static void begin(struct collect *c)
 {
 	for (size_t i = 0; i < c->known_count; i++)
-		c->known[i].listed = false;
+		c->known[i].listed = c->known[i].holds = false;
 }
 
 static void say_troubles(struct collect *c)
@@ -221,12 +228,6 @@ int scan(struct collect *c, struct err *e)
 		return -1;
 	say_troubles(c);
 	return store_list(c->repo->store, "points/", see_outcome, c, e);
-}
-
-static void names_fini(struct names *n)
-{
-	names_clear(n);
-	free(n->items);
 }
 
 void scan_fini(struct collect *c)
