@@ -99,7 +99,7 @@ static inline bool gone(pid_t pid)
 {
 	autofree char *path = mem_fmt("/proc/%ld/stat", (long)pid);
 
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 6000; i++) {
 		AUTO(buf_fini) struct buf b = BUF_INIT;
 		struct err e = ERR_INIT;
 
@@ -119,7 +119,7 @@ static inline pid_t pid_in(const char *path)
 	AUTO(buf_fini) struct buf b = BUF_INIT;
 	struct err e = ERR_INIT;
 
-	for (int i = 0; i < 500 && b.len == 0; i++) {
+	for (int i = 0; i < 6000 && b.len == 0; i++) {
 		file_load(path, 100, &b, &e);
 		usleep(10000);
 	}

@@ -4,12 +4,14 @@
  * which is said by hand: cmocka 1.1 reports what is skipped as "not ok".
  */
 #include <setjmp.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,7 +68,12 @@ static int die(const char *when)
 
 		for (int i = 0; i < 10; i++)
 			journal_write(j, "step", NULL, &e);
-		sleep(1);
+		/* some time later, that is: not at once */
+		unlink("late");
+		if (strchr(when, ':') != NULL) {
+			close(creat("late", 0600));
+			pause();
+		}
 		_exit(0);
 	}
 	waitpid(pid, &status, 0);
@@ -79,8 +86,9 @@ static void test_kill(void **state)
 	assert_int_equal(die("3"), SIGKILL);
 	assert_int_equal(count_records(), 3);
 	unlink("j");
-	assert_int_equal(die("1:200"), SIGKILL);
+	assert_int_equal(die("10:2000"), SIGKILL);
 	assert_int_equal(count_records(), 10);
+	assert_int_equal(access("late", F_OK), 0);
 	unlink("j");
 	assert_int_equal(die("11"), 0);
 }

@@ -145,7 +145,7 @@ static void test_run_bound(void **state)
 			 &out, &e),
 		0);
 	assert_int_equal(out.len, 1048576);
-	assert_true(ms_since(start) < 10000);
+	assert_true(ms_since(start) < 50000);
 }
 
 static void test_run_deadline(void **state)
@@ -158,10 +158,10 @@ static void test_run_deadline(void **state)
 	      ERR_FAILED, "'sleep' took longer than 100 ms");
 	fails(&(struct proc_run){ .argv = SH("trap '' TERM; echo hm >&2;"
 					     "exec >&- 2>&-; sleep 60"),
-				  .deadline_ms = 300 },
-	      ERR_FAILED, "'sh' took longer than 300 ms: hm");
-	assert_true(ms_since(start) >= 400);
-	assert_true(ms_since(start) < 10000);
+				  .deadline_ms = 2000 },
+	      ERR_FAILED, "'sh' took longer than 2000 ms: hm");
+	assert_true(ms_since(start) >= 2100);
+	assert_true(ms_since(start) < 50000);
 	says(&(struct proc_run){ .argv = SH("sleep 0.1; echo x"),
 				 .deadline_ms = 20000 },
 	     "x\n");
@@ -171,8 +171,8 @@ static void test_run_deadline_takes_children_too(void **state)
 {
 	(void)state;
 	fails(&(struct proc_run){ .argv = SH("sleep 60 & echo $! >pid; wait"),
-				  .deadline_ms = 300 },
-	      ERR_FAILED, "'sh' took longer than 300 ms");
+				  .deadline_ms = 2000 },
+	      ERR_FAILED, "'sh' took longer than 2000 ms");
 
 	pid_t pid = pid_in("pid");
 
@@ -189,7 +189,7 @@ static void test_run_leaves_daemons(void **state)
 	says(&(struct proc_run){ .argv = SH("sleep 60 & echo $! >pid;"
 					    "echo up") },
 	     "up\n");
-	assert_true(ms_since(start) < 10000);
+	assert_true(ms_since(start) < 50000);
 
 	pid_t pid = pid_in("pid");
 

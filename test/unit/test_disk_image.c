@@ -282,10 +282,12 @@ static void export_of_another(void **state)
 
 	struct proc *p = proc_start(&start, &e);
 	assert_non_null(p);
-	for (int i = 0; i < 500 && !file_exists(sock); i++)
+	d = NULL;
+	for (int i = 0; i < 6000 && d == NULL; i++) {
 		usleep(10000);
-	usleep(50000);
-	d = disk_open_export(sock, "vda", 3, &e);
+		err_clear(&e);
+		d = disk_open_export(sock, "vda", 3, &e);
+	}
 	if (d == NULL)
 		fail_msg("%s", e.msg);
 	assert_int_equal(disk_connections(d), 3);

@@ -60,7 +60,7 @@ static void await_lock(const char *path)
 {
 	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 1200; i++) {
 		struct flock writer = { .l_type = F_WRLCK,
 					.l_whence = SEEK_SET,
 					.l_start = 101, /* QEMU: is written */
@@ -98,7 +98,7 @@ static void locked_image(void **state)
 		struct disk *too = open_ok(path, formats[i], false, 1);
 		disk_close(too);
 		vm = vm_on(path, formats[i]);
-		assert_int_equal(proc_wait(vm, 20000, &e), -1);
+		assert_int_equal(proc_wait(vm, 60000, &e), -1);
 		assert_int_not_equal(e.code, ERR_BUSY);
 		assert_non_null(strstr(e.msg, "another process"));
 		proc_free(vm);

@@ -134,7 +134,7 @@ static void fail_each_call(enum store_fault_kind kind)
 		struct err e = ERR_INIT;
 		uint64_t calls;
 
-		alarm(60); /* instead of hanging */
+		alarm(300); /* instead of hanging */
 		int ok = job(s, &plan, &calls, &e);
 		size_t sets = check_after(s, kind == FAULT_TEAR);
 

@@ -142,7 +142,7 @@ static void events(void **state)
 	(void)state;
 	assert_non_null(l);
 	paused(state);
-	for (int i = 0; i < 500 && atomic_load(&seen) < 2; i++)
+	for (int i = 0; i < 6000 && atomic_load(&seen) < 2; i++)
 		usleep(10000);
 	assert_int_equal(atomic_load(&seen), 2);
 	conn_unlisten(l);
