@@ -3,8 +3,8 @@
  * The suicide that tests of crashes ask for.  In other builds there is none,
  * which is said by hand: cmocka 1.1 reports what is skipped as "not ok".
  */
-#include <setjmp.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
