@@ -119,6 +119,12 @@ static int open_leans(struct step *s, const struct set *set, struct err *e)
 	return 0;
 }
 
+/* A repair is a set without points: what it has stored again is looked up. */
+static bool is_of_use(const struct collect *c, const struct known *k)
+{
+	return k->set.point_count == 0 || points_left(c, k) > 0;
+}
+
 int mark_open(struct step *s, struct err *e)
 {
 	struct collect *c = s->c;
@@ -138,7 +144,7 @@ int mark_open(struct step *s, struct err *e)
 
 		if (valid < 0)
 			return -1;
-		if (valid == 1 && points_left(c, k) > 0 &&
+		if (valid == 1 && is_of_use(c, k) &&
 		    k->set.generation + 1 >= s->number &&
 		    open_leans(s, &k->set, e) < 0)
 			return -1;
@@ -164,12 +170,12 @@ static bool will_stay(struct step *s, const struct place *p)
 }
 
 /* Look-ups of an id: first places that are fine, then those that are noted as
- * damaged. */
+ * damaged, or frail. */
 struct search {
 	enum blob_class class;
 	const struct hash *id;
 	unsigned skip;
-	bool damaged;
+	bool noted;
 	struct err why; /* why nothing was found, where that is known */
 };
 
@@ -183,22 +189,24 @@ static int find_spot(struct step *s, struct search *w, struct spot *spot)
 
 	while (index_find(s->view.index, &ask, w->class, w->id, &hit,
 			  &w->why) == 1) {
-		bool damaged = damage_has_blob(&s->damage, &hit.place.pack,
-					       hit.place.blob);
+		/* frail nodes, too: another copy may be whole below */
+		bool noted = damage_has(&s->damage, &hit.place);
 
 		w->skip = ++ask.skip;
-		if (damaged != w->damaged || !will_stay(s, &hit.place))
+		if (noted != w->noted || !will_stay(s, &hit.place))
 			continue;
 		*spot = (struct spot){ .place = hit.place,
 				       .segment = hit.segment,
 				       .in = marked_of(s, hit.segment),
 				       .entry = hit.entry,
-				       .damaged = damaged };
+				       .damaged = damage_has_blob(
+					       &s->damage, &hit.place.pack,
+					       hit.place.blob) };
 		return 1;
 	}
-	if (w->damaged || damage_empty(&s->damage))
+	if (w->noted || damage_empty(&s->damage))
 		return 0;
-	w->damaged = true;
+	w->noted = true;
 	w->skip = 0;
 	return find_spot(s, w, spot);
 }

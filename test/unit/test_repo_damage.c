@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "repo/collect.h"
 #include "repo_kit.h"
 
 /*
@@ -402,6 +403,20 @@ static void harm_one(struct store *s, const char *name, enum harm how)
 	kit_store(s, name, &b);
 }
 
+/* Until nothing is left to do. */
+static void collect(struct store *s)
+{
+	const struct collect_options o = { .silent_ns = 1 };
+	AUTO(repo_close_at) struct repo *r = kit_open(&kit, s);
+	AUTO(collect_result_fini) struct collect_result done;
+	struct err e = ERR_INIT;
+
+	memset(&done, 0, sizeof(done));
+	if (collect_run(r, &o, &done, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_true(done.steps > 0);
+}
+
 /* Verify says what is lost; the next backup of the same image puts it back,
  * and the old point restores again; verify has nothing to say then. */
 static void heal(const char *kind, enum harm how)
@@ -423,6 +438,12 @@ static void heal(const char *kind, enum harm how)
 		kit_backup_one(r, &images[i], NULL);
 		repo_close(r);
 	}
+	kit_verify_clean(&kit, s);
+	try_all(s, &o);
+	assert_int_equal(o.failed, 0);
+	assert_int_equal(o.whole, 4);
+	/* a collector keeps what was stored again, not what is damaged */
+	collect(s);
 	kit_verify_clean(&kit, s);
 	try_all(s, &o);
 	assert_int_equal(o.failed, 0);
