@@ -5,6 +5,18 @@
 #include "cli/commands.h"
 #include "report/text.h"
 
+struct options {
+	bool in_place;
+};
+
+static const struct opt table[] = {
+	{ .name = "in-place",
+	  .kind = OPT_FLAG,
+	  .offset = offsetof(struct options, in_place),
+	  .help = "FILE may be there: write only what differs" },
+	{ .name = NULL },
+};
+
 /* NULL: it makes sense. */
 static const char *nonsense(const struct cli *c, bool to_stdout)
 {
@@ -19,6 +31,7 @@ static const char *nonsense(const struct cli *c, bool to_stdout)
 
 static int run(struct cli *c)
 {
+	const struct options *o = c->options;
 	bool to_stdout = strcmp(c->args[1], "-") == 0;
 	const char *wrong = nonsense(c, to_stdout);
 	struct result_export result = { .point = NULL };
@@ -28,7 +41,8 @@ static int run(struct cli *c)
 
 	if (wrong != NULL)
 		return cli_usage(c, "%s", wrong);
-	rc = job_export(&c->job, c->args[0], c->args[1], &result, &e);
+	rc = job_export(&c->job, c->args[0], c->args[1], o->in_place, &result,
+			&e);
 	end = cli_end(c, rc, &e, CLI_DONE);
 	if (c->global->json)
 		json_export(c->out, &result, &end);
@@ -41,12 +55,14 @@ static int run(struct cli *c)
 const struct command cmd_export = {
 	.about = { .name = "export",
 		   .args = "POINT[/IMAGE] FILE|-",
-		   .summary = "write one image out, without libvirt" },
+		   .summary = "write one image out, without libvirt",
+		   .options = table },
 	.details = "IMAGE is a disk's target such as vda, or a file of the "
 		   "point that `vmkeep show`\nnames. A point with one disk "
 		   "needs none. FILE '-' is standard output.",
 	.min_args = 2,
 	.max_args = 2,
 	.needs = CLI_REPOSITORY | CLI_ORDERLY | CLI_ACTION,
+	.options_size = sizeof(struct options),
 	.run = run,
 };

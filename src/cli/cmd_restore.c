@@ -13,6 +13,7 @@ struct options {
 	bool ram;
 	bool start;
 	bool no_define;
+	bool in_place;
 };
 
 static const struct opt table[] = {
@@ -43,6 +44,10 @@ static const struct opt table[] = {
 	  .kind = OPT_FLAG,
 	  .offset = offsetof(struct options, no_define),
 	  .help = "write the files only, without libvirt" },
+	{ .name = "in-place",
+	  .kind = OPT_FLAG,
+	  .offset = offsetof(struct options, in_place),
+	  .help = "files may be there: write only what differs" },
 	{ .name = NULL },
 };
 
@@ -107,6 +112,7 @@ static int run(struct cli *c)
 		.ram = o->ram,
 		.start = o->start,
 		.no_define = o->no_define,
+		.in_place = o->in_place,
 	};
 	int rc = job_restore(&c->job, &r, &result, &e);
 	struct json_end end = cli_end(c, rc, &e, CLI_DONE);

@@ -12,6 +12,7 @@
 #include "job/describe.h"
 #include "job/open.h"
 #include "job/pour.h"
+#include "job/target.h"
 
 /* Where the bytes go. */
 struct sink {
@@ -21,29 +22,43 @@ struct sink {
 	bool fresh;
 };
 
-static int open_existing(const char *file, struct sink *s, struct err *e)
+static int not_in_place(const char *file, struct err *e)
+{
+	return err_set(e, ERR_USAGE,
+		       "'%s' is neither a file nor a block device: leave out "
+		       "--in-place",
+		       file);
+}
+
+static int open_existing(const char *file, bool in_place, struct sink *s,
+			 struct err *e)
 {
 	struct stat st;
 
 	if (stat(file, &st) < 0)
 		return err_sys(e, "cannot open '%s'", file);
-	if (S_ISREG(st.st_mode))
+	if (S_ISREG(st.st_mode) && !in_place)
 		return err_set(e, ERR_EXISTS,
-			       "'%s' exists already: name another file, or "
-			       "remove it",
+			       "'%s' exists already: name another file, remove "
+			       "it, or say --in-place",
 			       file);
-	s->stream = !S_ISBLK(st.st_mode);
-	/* of a device O_EXCL says that nothing is mounted from it */
-	s->fd = open(file, O_WRONLY | O_CLOEXEC | O_NOCTTY |
-				   (s->stream ? 0 : O_EXCL));
-	if (s->fd < 0 && errno == EBUSY && disk_idle(file, e) < 0)
-		return -1;
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) {
+		s->fd = target_open_raw(file, e);
+		return s->fd >= 0 ? 0 : -1;
+	}
+	if (in_place)
+		return not_in_place(file, e);
+	s->stream = true;
+	s->fd = open(file, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	return s->fd >= 0 ? 0 : err_sys(e, "cannot open '%s'", file);
 }
 
-static int open_sink(const char *file, struct sink *s, struct err *e)
+static int open_sink(const char *file, bool in_place, struct sink *s,
+		     struct err *e)
 {
 	*s = (struct sink){ .fd = -1 };
+	if (strcmp(file, "-") == 0 && in_place)
+		return not_in_place(file, e);
 	if (strcmp(file, "-") == 0) {
 		s->fd = dup(STDOUT_FILENO);
 		s->stream = true;
@@ -56,28 +71,25 @@ static int open_sink(const char *file, struct sink *s, struct err *e)
 		return 0;
 	}
 	if (errno == EEXIST)
-		return open_existing(file, s, e);
+		return open_existing(file, in_place, s, e);
 	return err_sys(e, "cannot make '%s'", file);
 }
 
-/* A block device must be large enough before anything is written. */
-static int check_room(const struct sink *s, const char *file, uint64_t size,
-		      struct err *e)
+/* What was begun: half a new image is nobody's wish; half of an old one is
+ * still there, and only the user can say what it is good for. */
+static int undo(const struct sink *s, const char *file, uint64_t written,
+		struct err *e)
 {
-	if (s->stream || s->fresh)
-		return 0;
-	off_t end = lseek(s->fd, 0, SEEK_END);
-
-	if (end >= 0 && (uint64_t)end < size)
-		return err_set(e, ERR_FAILED,
-			       "'%s' has %lld bytes, the image %llu: nothing "
-			       "was written",
-			       file, (long long)end, (unsigned long long)size);
-	return 0;
+	if (s->path != NULL)
+		unlink(s->path);
+	else if (!s->stream && written > 0)
+		target_spoilt(file, e);
+	return err_ctx(e, "cannot write '%s'", file);
 }
 
 static int write_sink(const struct job *j, struct repo *r,
-		      const struct choice *c, const char *file, struct err *e)
+		      const struct choice *c, const char *file, bool in_place,
+		      uint64_t *written, struct err *e)
 {
 	struct sink s;
 	struct pour p = {
@@ -86,26 +98,22 @@ static int write_sink(const struct job *j, struct repo *r,
 		.set = c->hit.set,
 		.root = &c->image->root,
 		.what = c->image->name,
+		.written = written,
 	};
 
-	if (open_sink(file, &s, e) < 0)
+	if (open_sink(file, in_place, &s, e) < 0)
 		return -1;
 	autofd int fd = s.fd;
 
-	if (check_room(&s, file, p.root->size, e) < 0)
-		return -1;
 	p.fresh = s.fresh;
+	p.in_place = in_place && !s.fresh;
 	int ok = s.stream ? pour_stream(&p, fd, e) : pour_file(&p, fd, e);
 
-	if (ok == 0)
-		return 0;
-	if (s.path != NULL)
-		unlink(s.path); /* half an image is nobody's wish */
-	return err_ctx(e, "cannot write '%s'", file);
+	return ok == 0 ? 0 : undo(&s, file, *written, e);
 }
 
 int job_export(const struct job *j, const char *point, const char *file,
-	       struct result_export *result, struct err *e)
+	       bool in_place, struct result_export *result, struct err *e)
 {
 	int64_t start = clock_steady_ns();
 	struct choice choice;
@@ -116,7 +124,7 @@ int job_export(const struct job *j, const char *point, const char *file,
 
 	if (r == NULL || job_catalog(j, r, &c, e) < 0 ||
 	    choose_image(&c, point, &choice, e) < 0 ||
-	    write_sink(j, r, &choice, file, e) < 0)
+	    write_sink(j, r, &choice, file, in_place, &result->written, e) < 0)
 		return -1;
 	result->point = describe_id(&choice.hit.point->id);
 	result->image = mem_strdup(choice.image->name);

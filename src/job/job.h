@@ -94,6 +94,7 @@ struct job_restore {
 	bool ram;
 	bool start;
 	bool no_define;
+	bool in_place; /* files that are there are made what they were */
 };
 
 int job_restore(const struct job *j, const struct job_restore *r,
@@ -105,7 +106,7 @@ int job_import(const struct job *j, const char *name, const char *file,
 
 /* point may be "POINT/IMAGE"; without IMAGE it must have one disk only. */
 int job_export(const struct job *j, const char *point, const char *file,
-	       struct result_export *result, struct err *e);
+	       bool in_place, struct result_export *result, struct err *e);
 
 /* How well: the words of enum verify_level, and of result_verify. */
 enum job_verify_level {

@@ -513,27 +513,46 @@ static int pour(const struct pour *p, struct outlet *o, struct err *e)
 	return ok < 0 ? -1 : outlet_sync(o, e);
 }
 
+static int check_size(const struct pour *p, uint64_t size, struct err *e)
+{
+	if (size >= p->root->size)
+		return 0;
+	return err_set(e, ERR_FAILED,
+		       "the target has %llu bytes, the image %llu: nothing "
+		       "was written",
+		       (unsigned long long)size,
+		       (unsigned long long)p->root->size);
+}
+
 int pour_disk(const struct pour *p, struct disk *d, struct err *e)
 {
 	AUTO(outlet_free_at) struct outlet *o = outlet_disk(d);
 
-	if (disk_size(d) < p->root->size)
-		return err_set(e, ERR_FAILED,
-			       "the target has %llu bytes, the image %llu",
-			       (unsigned long long)disk_size(d),
-			       (unsigned long long)p->root->size);
-	return pour(p, o, e);
+	return check_size(p, disk_size(d), e) < 0 ? -1 : pour(p, o, e);
+}
+
+/* A device is as large as it is. */
+static int set_size(const struct pour *p, int fd, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, "cannot look at the target");
+	if (!S_ISREG(st.st_mode)) {
+		off_t end = lseek(fd, 0, SEEK_END);
+
+		return end < 0 ? err_sys(e, "cannot tell the target's size")
+			       : check_size(p, (uint64_t)end, e);
+	}
+	if ((p->fresh || p->in_place) &&
+	    ftruncate(fd, (off_t)p->root->size) < 0)
+		return err_sys(e, "cannot set the file's size");
+	return 0;
 }
 
 int pour_file(const struct pour *p, int fd, struct err *e)
 {
 	AUTO(outlet_free_at) struct outlet *o = outlet_file(fd);
-	struct stat st;
 
-	if (fstat(fd, &st) < 0)
-		return err_sys(e, "cannot look at the target");
-	if (S_ISREG(st.st_mode) && (p->fresh || p->in_place) &&
-	    ftruncate(fd, (off_t)p->root->size) < 0)
-		return err_sys(e, "cannot set the file's size");
-	return pour(p, o, e);
+	return set_size(p, fd, e) < 0 ? -1 : pour(p, o, e);
 }

@@ -46,7 +46,7 @@ static void restore_fini(struct restore *r)
 {
 	if (!r->defined) {
 		targets_undo(&r->targets);
-		if (r->nvram != NULL)
+		if (r->nvram != NULL && !r->asked->in_place)
 			unlink(r->nvram);
 		if (r->before != NULL)
 			unlink(r->before);
@@ -174,11 +174,14 @@ static int check_files(const struct restore *r, struct err *e)
 					 "there is more than disks to be "
 					 "written: say --to FOLDER, too")
 			       : 0;
-	if (nvram && check_beside(r, NVRAM_ENDING, e) < 0)
+	if (nvram && !r->asked->in_place &&
+	    check_beside(r, NVRAM_ENDING, e) < 0)
 		return -1;
 	if (r->replaces && check_beside(r, BEFORE_ENDING, e) < 0)
 		return -1;
-	return r->asked->no_define ? check_beside(r, XML_ENDING, e) : 0;
+	return r->asked->no_define && !r->asked->in_place
+		       ? check_beside(r, XML_ENDING, e)
+		       : 0;
 }
 
 /* What libvirt would refuse when all disks are written. */
@@ -228,23 +231,8 @@ static int restore_disk(struct restore *r, struct target *t, struct err *e)
 {
 	autofree char *what = mem_fmt("%s: %s", r->name, t->image->name);
 	struct pour p = pour_of(r, t->image, what);
-	const struct disk_image open = {
-		.path = t->path,
-		.format = t->format,
-		.writable = true,
-		.connections = POUR_CONNECTIONS,
-		.socket_dir = r->job->state_dir,
-	};
 
-	if (!t->block) {
-		if (disk_create(t->path, t->format, t->image->root.size, e) < 0)
-			return -1;
-		t->made = true;
-		p.fresh = true;
-	}
-	AUTO(disk_close_at) struct disk *d = disk_open_image(&open, e);
-
-	if (d == NULL || pour_disk(&p, d, e) < 0)
+	if (target_fill(t, &p, r->job->state_dir, e) < 0)
 		return -1;
 	result_strings_add(&r->result->files, "%s", t->path);
 	return 0;

@@ -130,7 +130,7 @@ struct result_restore {
 	bool resumed;                /* from its RAM */
 	struct result_strings files; /* written */
 	struct result_strings notes;
-	uint64_t bytes; /* written, without holes */
+	uint64_t bytes; /* written, without holes and what was there already */
 	uint64_t elapsed_ms;
 };
 
@@ -140,6 +140,7 @@ struct result_export {
 	char *image;
 	char *file;
 	uint64_t size;
+	uint64_t written; /* without holes, and what was there already */
 	uint64_t elapsed_ms;
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "job/target.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "disk/disk.h"
+#include "disk/imagelock.h"
 #include "job/describe.h"
 
 /* A file name has 255 bytes; the target and the ending come behind. */
@@ -82,7 +85,30 @@ static const char *format_of(const struct image *image)
 	return f != NULL && strcmp(f, "qcow2") == 0 ? "qcow2" : "raw";
 }
 
-static int check_place(struct target *t, struct err *e)
+/* An old file is written to as what it is. */
+static int check_format(const char *path, const char *format, struct err *e)
+{
+	static const char magic[4] = "QFI\xfb";
+	char head[4] = { 0 };
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	size_t got;
+
+	if (fd < 0)
+		return err_sys(e, "cannot open '%s'", path);
+	if (fd_read_some(fd, head, sizeof(head), &got, e) < 0)
+		return err_ctx(e, "'%s'", path);
+	bool qcow2 = memcmp(head, magic, sizeof(magic)) == 0;
+
+	if (qcow2 == (strcmp(format, "qcow2") == 0))
+		return 0;
+	return err_set(e, ERR_REFUSED,
+		       "'%s' is %s, and %s is to be written: restore to "
+		       "another place, or remove it",
+		       path, qcow2 ? "qcow2" : "not qcow2", format);
+}
+
+static int check_place(const struct job_restore *asked, struct target *t,
+		       struct err *e)
 {
 	struct stat st;
 
@@ -93,9 +119,12 @@ static int check_place(struct target *t, struct err *e)
 		t->format = "raw";
 		return disk_idle(t->path, e);
 	}
+	t->there = asked->in_place && S_ISREG(st.st_mode);
+	if (t->there)
+		return check_format(t->path, t->format, e);
 	return err_set(e, ERR_EXISTS,
-		       "'%s' exists already: restore to another place, or "
-		       "remove it",
+		       "'%s' exists already: restore to another place, remove "
+		       "it, or say --in-place",
 		       t->path);
 }
 
@@ -119,7 +148,7 @@ static int add_target(const struct job_restore *asked,
 	}
 	t->items = mem_grow(t->items, t->count + 1, sizeof(*t->items));
 	t->items[t->count++] = n;
-	return check_place(&t->items[t->count - 1], e);
+	return check_place(asked, &t->items[t->count - 1], e);
 }
 
 static bool same_place(const struct target *a, const struct target *b)
@@ -175,6 +204,90 @@ int targets_plan(const struct job_restore *asked, const struct point *p,
 			return -1;
 	choose_folder(asked, t);
 	return check_apart(t, e);
+}
+
+/* ---- writing --------------------------------------------------------- */
+
+/* Of a device O_EXCL says that nothing is mounted from it. */
+int target_open_raw(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return err_sys(e, "cannot open '%s'", path);
+	bool block = S_ISBLK(st.st_mode);
+	autofd int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY |
+					   (block ? O_EXCL : 0));
+
+	if (fd < 0 && errno == EBUSY && disk_idle(path, e) < 0)
+		return -1;
+	if (fd < 0)
+		return err_sys(e, "cannot open '%s'", path);
+	if (!block && (check_format(path, "raw", e) < 0 ||
+		       imagelock_take(fd, path, e) < 0))
+		return -1;
+	return fd_take(&fd);
+}
+
+int target_spoilt(const char *path, struct err *e)
+{
+	return err_ctx(e,
+		       "'%s' is neither what it was nor what it should be: "
+		       "do it again",
+		       path);
+}
+
+static int fill_raw(struct target *t, const struct pour *p, struct err *e)
+{
+	autofd int fd = -1;
+
+	if (t->block || t->there)
+		fd = target_open_raw(t->path, e);
+	else
+		fd = open(t->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return t->block || t->there
+			       ? -1
+			       : err_sys(e, "cannot make '%s'", t->path);
+	t->made = !t->block && !t->there;
+	return pour_file(p, fd, e);
+}
+
+static int fill_qcow2(struct target *t, const struct pour *p,
+		      const char *socket_dir, struct err *e)
+{
+	const struct disk_image open = {
+		.path = t->path,
+		.format = t->format,
+		.writable = true,
+		.connections = POUR_CONNECTIONS,
+		.socket_dir = socket_dir,
+	};
+
+	if (!t->there) {
+		if (disk_create(t->path, t->format, p->root->size, e) < 0)
+			return -1;
+		t->made = true;
+	}
+	AUTO(disk_close_at) struct disk *d = disk_open_image(&open, e);
+
+	return d != NULL ? pour_disk(p, d, e) : -1;
+}
+
+int target_fill(struct target *t, struct pour *p, const char *socket_dir,
+		struct err *e)
+{
+	uint64_t before = *p->written;
+
+	p->fresh = !t->block && !t->there;
+	p->in_place = t->there;
+	int ok = strcmp(t->format, "raw") == 0
+			 ? fill_raw(t, p, e)
+			 : fill_qcow2(t, p, socket_dir, e);
+
+	if (ok < 0 && !p->fresh && *p->written > before)
+		return target_spoilt(t->path, e);
+	return ok;
 }
 
 void targets_undo(struct targets *t)

@@ -21,10 +21,7 @@ static int store(struct worker *w, const uint8_t *data, uint32_t size,
 		.slot_count = count,
 	};
 
-	if (count == 0)
-		return 0;
-	atomic_fetch_add(&w->in->blobs, 1);
-	return press_store(w->press, &raw, e);
+	return count > 0 ? press_store(w->press, &raw, e) : 0;
 }
 
 static int store_own(struct worker *w, struct err *e)

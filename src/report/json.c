@@ -193,6 +193,7 @@ void json_export(FILE *out, const struct result_export *r,
 	json_put_text(root, "image", r->image);
 	json_put_text(root, "file", r->file);
 	json_put_number(root, "size", r->size);
+	json_put_number(root, "written", r->written);
 	json_put_number(root, "elapsed_ms", r->elapsed_ms);
 	json_finish(out, root, end);
 }

@@ -79,12 +79,13 @@ void text_restore(FILE *out, const struct result_restore *r)
 
 void text_export(FILE *out, const struct result_export *r)
 {
-	char size[NUM_TEXT], time[NUM_TEXT];
+	char size[NUM_TEXT], written[NUM_TEXT], time[NUM_TEXT];
 
 	num_size_text(r->size, size);
+	num_size_text(r->written, written);
 	num_duration_text(r->elapsed_ms, time);
-	text_line(out, "wrote %s of point %.*s to %s: %s in %s", r->image,
-		  TEXT_ID, r->point, r->file, size, time);
+	text_line(out, "wrote %s of point %.*s to %s: %s of %s in %s", r->image,
+		  TEXT_ID, r->point, r->file, written, size, time);
 }
 
 void text_recover(FILE *out, const struct result_recover *r)

@@ -274,6 +274,23 @@ def import_export(place):
     done = place.run("-r", "odd", "export", point, "-")
     must(done.stdout == bytes(range(256)) * 100, done.stderr)
     must(done.stderr == b"", done.stderr)
+    export_in_place(place, point)
+
+
+def export_in_place(place, point):
+    """What is there already is not written again."""
+    out = place.folder / "out"
+    args = ["-r", "odd", "export", "--json", point, "out"]
+    must(json.loads(place.run(*args).stdout)["written"] == 25600, "new")
+    refused = place.run(*args)
+    must(refused.returncode == 1 and b"--in-place" in refused.stdout,
+         refused)
+    out.write_bytes(bytes(4096) + out.read_bytes()[4096:] + b"more")
+    done = place.run(*args, "--in-place")
+    must(json.loads(done.stdout)["written"] == 4096, done)
+    must(out.read_bytes() == bytes(range(256)) * 100, "in place")
+    none = place.run("-r", "odd", "export", "--in-place", point, "-")
+    must(none.returncode == 2 and none.stdout == b"", none)
 
 
 def keys(place):
