@@ -41,6 +41,7 @@ bench: bench-deps
 	bench/engine.py --vmkeep $(BUILD)/vmkeep \
 		--bareloop $(BUILD)/bench/bareloop
 	bench/standstill.py --vmkeep $(BUILD)/vmkeep
+	bench/index.py --tool $(BUILD)/bench/indexbench
 
 install: all
 	meson install -C $(BUILD) --no-rebuild

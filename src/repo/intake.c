@@ -387,6 +387,7 @@ void intake_stats(struct intake *in, struct intake_stats *st)
 	st->new_bytes = atomic_load(&in->new_bytes);
 	st->chunks = atomic_load(&in->chunks);
 	st->new_chunks = atomic_load(&in->new_chunks);
+	st->blobs = atomic_load(&in->blobs);
 	st->stored_bytes =
 		packer_stored(in->packer) + atomic_load(&in->index_stored);
 }

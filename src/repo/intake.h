@@ -41,6 +41,7 @@ struct intake_stats {
 	uint64_t stored_bytes; /* written to the store, bytes */
 	uint64_t chunks;       /* chunks looked at */
 	uint64_t new_chunks;
+	uint64_t blobs; /* that new chunks were gathered into */
 };
 
 struct intake *intake_open(struct repo *r, const struct intake_options *o,

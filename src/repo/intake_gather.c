@@ -21,7 +21,10 @@ static int store(struct worker *w, const uint8_t *data, uint32_t size,
 		.slot_count = count,
 	};
 
-	return count > 0 ? press_store(w->press, &raw, e) : 0;
+	if (count == 0)
+		return 0;
+	atomic_fetch_add(&w->in->blobs, 1);
+	return press_store(w->press, &raw, e);
 }
 
 static int store_own(struct worker *w, struct err *e)

@@ -89,7 +89,7 @@ struct intake {
 	struct leans leans;
 	unsigned published; /* segments */
 
-	atomic_uint_fast64_t pages, new_bytes, chunks, new_chunks;
+	atomic_uint_fast64_t pages, new_bytes, chunks, new_chunks, blobs;
 	atomic_uint_fast64_t index_stored; /* segments, bytes */
 };
 
