@@ -83,8 +83,9 @@ static int choose(struct step *s, enum blob_class class, struct err *e)
 		struct pack_rec *p = &s->packs[i];
 		uint64_t dead = 0;
 
-		if (p->class == class && may_be_worth(s, p) &&
-		    weigh(s, p, &dead, e) < 0)
+		if (p->class != class || !may_be_worth(s, p))
+			continue;
+		if (weigh(s, p, &dead, e) < 0)
 			return -1;
 		p->moving = dead > 0;
 		sum += dead;
@@ -210,6 +211,7 @@ int compact(struct step *s, struct err *e)
 	const struct packer_parts parts = {
 		.repo = s->c->repo,
 		.session = s->attempt.id,
+		.copies = true,
 		.failed = packer_failed,
 		.ctx = &k,
 	};

@@ -203,7 +203,7 @@ static uint8_t *pack_memory(struct packer *p, int class, size_t size)
 /* Under the lock, which makes others wait for the store, once. */
 static int need_key(struct packer *p, enum blob_class class, struct err *e)
 {
-	if (class != BLOB_DATA || p->data_key != NULL)
+	if (class != BLOB_DATA || p->parts.copies || p->data_key != NULL)
 		return 0;
 	return data_key_new(p->parts.repo, &p->parts.session, &p->key,
 			    &p->data_key, e);

@@ -9,6 +9,7 @@
  * a thread of the packer's.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -29,6 +30,7 @@ struct open_pack;
 struct packer_parts {
 	struct repo *repo;
 	struct id session;
+	bool copies; /* of sealed blobs: there is no data key */
 	void (*failed)(void *ctx, const struct err *e);
 	void *ctx;
 };
