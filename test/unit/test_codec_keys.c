@@ -78,10 +78,13 @@ static void test_secret_memory_unlocked(void **state)
 		(void)setrlimit(RLIMIT_MEMLOCK, &none);
 		if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0)
 			_exit(1);
-		_exit(keys_secret_alloc(100, &e) != NULL ? 0 : 2);
+		if (keys_secret_alloc(100, &e) == NULL)
+			_exit(2);
+		_exit(keys_secret_unlocked() ? 0 : 3);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+	assert_false(keys_secret_unlocked());
 }
 
 /* printf password | argon2 sixteen-byte-now -id -t T -k K -p 1 -l 32 -r */

@@ -138,6 +138,33 @@ static void test_key_file(void **state)
 	keyring_free(k);
 }
 
+/* As ssh(1) has it: ours must be ours alone; a pipe is as it is given. */
+static void test_key_file_modes(void **state)
+{
+	static const struct {
+		mode_t mode;
+		bool good;
+	} modes[] = { { 0600, true },  { 0400, true },  { 0640, false },
+		      { 0604, false }, { 0620, false }, { 0601, false } };
+	autofree char *path = path_join(kit.dir, "modes");
+	const struct repo_unlock u = { .key_file = path };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(keyring_put_file(path, keys, &e), 0);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		assert_int_equal(chmod(path, modes[i].mode), 0);
+		AUTO(keyring_free_at)
+		struct keyring *k = keyring_open(NULL, &repo, &u, &e);
+
+		assert_int_equal(k != NULL, modes[i].good);
+		if (modes[i].good)
+			continue;
+		assert_int_equal(e.code, ERR_REFUSED);
+		assert_non_null(strstr(e.msg, "chmod 600"));
+	}
+}
+
 /* ---- signatures ------------------------------------------------------ */
 
 /* What the signer may, or 0 where its signature will not do. */
@@ -410,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_damaged_slot),
 		cmocka_unit_test(test_key_file),
+		cmocka_unit_test(test_key_file_modes),
 		cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_signature_bytes),
 		cmocka_unit_test(test_objects),
