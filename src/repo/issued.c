@@ -38,10 +38,23 @@ void issued_encode(const struct issued_key *key, struct buf *out)
 	wr_string(out, key->label != NULL ? key->label : "");
 }
 
+/* What was read, where it is good; else it is freed. */
+static int give(bool ok, struct issued_key *from, struct issued_key *to,
+		struct err *e)
+{
+	if (!ok) {
+		issued_key_fini(from);
+		return err_set(e, ERR_INTEGRITY,
+			       "not the record of a key or its removal");
+	}
+	*to = *from;
+	return 0;
+}
+
 int issued_decode(const void *data, size_t size, struct issued_key *key,
 		  struct err *e)
 {
-	AUTO(issued_key_fini) struct issued_key k = { .label = NULL };
+	struct issued_key k = { .label = NULL };
 	struct reader r = reader_of(data, size);
 	uint16_t version = rd_u16(&r);
 
@@ -54,13 +67,12 @@ int issued_decode(const void *data, size_t size, struct issued_key *key,
 	k.time_ns = (int64_t)rd_u64(&r);
 	rd_copy(&r, k.box_public, BOX_PUBLIC);
 	k.label = rd_string(&r, LABEL_MAX);
-	if (version != ISSUED_VERSION || k.role > ROLE_RESTORER ||
-	    flags > (ISSUED_FILE | ISSUED_BOX) || !rd_complete(&r) ||
-	    (!k.box && (k.role == 0 || !bytes_zero(k.box_public, BOX_PUBLIC))))
-		return err_set(e, ERR_INTEGRITY, "not the record of a key");
-	*key = k;
-	k = (struct issued_key){ .label = NULL };
-	return 0;
+	bool ok = version == ISSUED_VERSION && k.role <= ROLE_RESTORER &&
+		  flags <= (ISSUED_FILE | ISSUED_BOX) && rd_complete(&r) &&
+		  (k.box ||
+		   (k.role != 0 && bytes_zero(k.box_public, BOX_PUBLIC)));
+
+	return give(ok, &k, key, e);
 }
 
 void issued_encode_void(const struct issued_key *key, struct buf *out)
@@ -76,7 +88,7 @@ void issued_encode_void(const struct issued_key *key, struct buf *out)
 int issued_decode_void(const void *data, size_t size, struct issued_key *key,
 		       struct err *e)
 {
-	AUTO(issued_key_fini) struct issued_key k = { .removed = true };
+	struct issued_key k = { .removed = true };
 	struct reader r = reader_of(data, size);
 	uint16_t version = rd_u16(&r);
 
@@ -95,12 +107,7 @@ int issued_decode_void(const void *data, size_t size, struct issued_key *key,
 		ok = name != NULL &&
 		     (at == 0 || strcmp(k.stands[at - 1], name) < 0);
 	}
-	if (!ok || !rd_complete(&r))
-		return err_set(e, ERR_INTEGRITY,
-			       "not the record of a key's removal");
-	*key = k;
-	k = (struct issued_key){ .label = NULL };
-	return 0;
+	return give(ok && rd_complete(&r), &k, key, e);
 }
 
 /* ---- storing -------------------------------------------------------- */

@@ -193,56 +193,6 @@ static void test_list(void **state)
 	repo_close(r);
 }
 
-/* ---- the bytes of records -------------------------------------------- */
-
-static void test_records(void **state)
-{
-	char label[] = "a label";
-	char first[] = "gen/1", then[] = "points/2", last[] = "points/3";
-	char *names[] = { first, then, last };
-	const struct issued_key key = { .id = { { 1, 2 } },
-					.role = ROLE_RESTORER,
-					.file = true,
-					.box = true,
-					.box_public = { 7 },
-					.time_ns = 42,
-					.label = label };
-	const struct issued_key gone = { .id = { { 1, 2 } },
-					 .removed_ns = 43,
-					 .stands = names,
-					 .stand_count = 3 };
-	AUTO(buf_fini) struct buf a = BUF_INIT;
-	AUTO(buf_fini) struct buf b = BUF_INIT;
-	struct issued_key got;
-	struct err e = ERR_INIT;
-
-	(void)state;
-	issued_encode(&key, &a);
-	assert_int_equal(issued_decode(a.p, a.len, &got, &e), 0);
-	assert_string_equal(got.label, "a label");
-	assert_true(got.file && got.box && got.time_ns == 42);
-	issued_key_fini(&got);
-	issued_encode_void(&gone, &b);
-	assert_int_equal(issued_decode_void(b.p, b.len, &got, &e), 0);
-	assert_int_equal(got.stand_count, 3);
-	assert_string_equal(got.stands[2], "points/3");
-	issued_key_fini(&got);
-	for (size_t n = 0; n < a.len; n++)
-		assert_int_equal(issued_decode(a.p, n, &got, &e), -1);
-	for (size_t n = 0; n < b.len; n++)
-		assert_int_equal(issued_decode_void(b.p, n, &got, &e), -1);
-	/* unsorted, a role there is not, more than there is */
-	names[0] = names[2];
-	b.len = 0;
-	issued_encode_void(&gone, &b);
-	assert_int_equal(issued_decode_void(b.p, b.len, &got, &e), -1);
-	a.p[18] = 9;
-	assert_int_equal(issued_decode(a.p, a.len, &got, &e), -1);
-	memset(b.p + 26, 0xff, 4);
-	assert_int_equal(issued_decode_void(b.p, b.len, &got, &e), -1);
-	assert_int_equal(e.code, ERR_INTEGRITY);
-}
-
 /* ---- the ring -------------------------------------------------------- */
 
 /* Old points get readable for a new restorer; those of a writer that was under
@@ -612,7 +562,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_list),
-		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_restorer),
 		cmocka_unit_test(test_damaged_ring),
 		cmocka_unit_test(test_removed_writer),

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "repo/issued.h"
 #include "repo/obj.h"
 #include "repo_kit.h"
 
@@ -163,6 +164,103 @@ static void test_key_file_modes(void **state)
 		assert_int_equal(e.code, ERR_REFUSED);
 		assert_non_null(strstr(e.msg, "chmod 600"));
 	}
+}
+
+/* ---- what a bundle holds --------------------------------------------- */
+
+static void test_bundles(void **state)
+{
+	static const struct {
+		enum role role;
+		bool cut, secret, authority, sign;
+		unsigned needs; /* bits of enum key_need */
+	} all[] = {
+		{ ROLE_OWNER, true, true, true, true, 0xf },
+		{ ROLE_WRITER, true, false, false, true, 1 << NEED_WRITE },
+		{ ROLE_MAINTAINER, false, false, false, true, 1 << NEED_KEEP },
+		{ ROLE_RESTORER, false, true, false, false, 1 << NEED_READ },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		AUTO(keyring_free_at) struct keyring *k = NULL;
+		struct err e = ERR_INIT;
+
+		k = keyring_issue(keys, all[i].role, &e);
+		assert_non_null(k);
+
+		assert_int_equal(bytes_zero(k->cut_key, 32), !all[i].cut);
+		assert_int_equal(bytes_zero(k->box_secret, 32), !all[i].secret);
+		assert_int_equal(bytes_zero(k->authority_seed, 32),
+				 !all[i].authority);
+		assert_int_equal(bytes_zero(k->sign_seed, 32), !all[i].sign);
+		assert_memory_equal(k->meta_key, keys->meta_key, 32);
+		/* nobody's signing or box key is another's */
+		assert_memory_not_equal(k->box_secret, keys->box_secret, 32);
+		assert_memory_not_equal(k->sign_seed, keys->sign_seed, 32);
+		for (unsigned n = 0; n < 4; n++) {
+			bool ok = keyring_need(k, (enum key_need)n, &e) == 0;
+
+			assert_int_equal(ok, all[i].needs >> n & 1);
+			if (ok)
+				continue;
+			assert_int_equal(e.code, ERR_REFUSED);
+			assert_non_null(strstr(e.msg, role_name(k->role)));
+			assert_non_null(strstr(e.msg, "owner's"));
+		}
+		if (all[i].role != ROLE_OWNER)
+			assert_null(keyring_issue(k, ROLE_OWNER, &e));
+	}
+}
+
+/* ---- the bytes of records -------------------------------------------- */
+
+static void test_records(void **state)
+{
+	char label[] = "a label";
+	char first[] = "gen/1", then[] = "points/2", last[] = "points/3";
+	char *names[] = { first, then, last };
+	const struct issued_key key = { .id = { { 1, 2 } },
+					.role = ROLE_RESTORER,
+					.file = true,
+					.box = true,
+					.box_public = { 7 },
+					.time_ns = 42,
+					.label = label };
+	const struct issued_key gone = { .id = { { 1, 2 } },
+					 .removed_ns = 43,
+					 .stands = names,
+					 .stand_count = 3 };
+	AUTO(buf_fini) struct buf a = BUF_INIT;
+	AUTO(buf_fini) struct buf b = BUF_INIT;
+	struct issued_key got;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	issued_encode(&key, &a);
+	assert_int_equal(issued_decode(a.p, a.len, &got, &e), 0);
+	assert_string_equal(got.label, "a label");
+	assert_true(got.file && got.box && got.time_ns == 42);
+	issued_key_fini(&got);
+	issued_encode_void(&gone, &b);
+	assert_int_equal(issued_decode_void(b.p, b.len, &got, &e), 0);
+	assert_int_equal(got.stand_count, 3);
+	assert_string_equal(got.stands[2], "points/3");
+	issued_key_fini(&got);
+	for (size_t n = 0; n < a.len; n++)
+		assert_int_equal(issued_decode(a.p, n, &got, &e), -1);
+	for (size_t n = 0; n < b.len; n++)
+		assert_int_equal(issued_decode_void(b.p, n, &got, &e), -1);
+	/* unsorted, a role there is not, more than there is */
+	names[0] = names[2];
+	b.len = 0;
+	issued_encode_void(&gone, &b);
+	assert_int_equal(issued_decode_void(b.p, b.len, &got, &e), -1);
+	a.p[18] = 9;
+	assert_int_equal(issued_decode(a.p, a.len, &got, &e), -1);
+	memset(b.p + 26, 0xff, 4);
+	assert_int_equal(issued_decode_void(b.p, b.len, &got, &e), -1);
+	assert_int_equal(e.code, ERR_INTEGRITY);
 }
 
 /* ---- signatures ------------------------------------------------------ */
@@ -438,6 +536,8 @@ int main(void)
 		cmocka_unit_test(test_damaged_slot),
 		cmocka_unit_test(test_key_file),
 		cmocka_unit_test(test_key_file_modes),
+		cmocka_unit_test(test_bundles),
+		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_signature_bytes),
 		cmocka_unit_test(test_objects),

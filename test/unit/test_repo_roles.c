@@ -92,52 +92,6 @@ static struct keyring *issue(enum role role)
 	return k;
 }
 
-/* ---- what a bundle holds --------------------------------------------- */
-
-static void test_bundles(void **state)
-{
-	static const struct {
-		enum role role;
-		bool cut, secret, authority, sign;
-		unsigned needs; /* bits of enum key_need */
-	} all[] = {
-		{ ROLE_OWNER, true, true, true, true, 0xf },
-		{ ROLE_WRITER, true, false, false, true, 1 << NEED_WRITE },
-		{ ROLE_MAINTAINER, false, false, false, true, 1 << NEED_KEEP },
-		{ ROLE_RESTORER, false, true, false, false, 1 << NEED_READ },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		AUTO(keyring_free_at) struct keyring *k = issue(all[i].role);
-		struct err e = ERR_INIT;
-
-		assert_int_equal(bytes_zero(k->cut_key, 32), !all[i].cut);
-		assert_int_equal(bytes_zero(k->box_secret, 32), !all[i].secret);
-		assert_int_equal(bytes_zero(k->authority_seed, 32),
-				 !all[i].authority);
-		assert_int_equal(bytes_zero(k->sign_seed, 32), !all[i].sign);
-		assert_memory_equal(k->meta_key, repo->keys->meta_key, 32);
-		/* nobody's signing or box key is another's */
-		assert_memory_not_equal(k->box_secret, repo->keys->box_secret,
-					32);
-		assert_memory_not_equal(k->sign_seed, repo->keys->sign_seed,
-					32);
-		for (unsigned n = 0; n < 4; n++) {
-			bool ok = keyring_need(k, (enum key_need)n, &e) == 0;
-
-			assert_int_equal(ok, all[i].needs >> n & 1);
-			if (ok)
-				continue;
-			assert_int_equal(e.code, ERR_REFUSED);
-			assert_non_null(strstr(e.msg, role_name(k->role)));
-			assert_non_null(strstr(e.msg, "owner's"));
-		}
-		if (all[i].role != ROLE_OWNER)
-			assert_null(keyring_issue(k, ROLE_OWNER, &e));
-	}
-}
-
 /* ---- opening everything with everything ------------------------------- */
 
 /* What a thief holds: 32 bytes at a time. */
@@ -594,7 +548,6 @@ static void test_forged_recipient(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bundles),
 		cmocka_unit_test(test_owner_reads),
 		cmocka_unit_test(test_writer_reads_nothing),
 		cmocka_unit_test(test_maintainer_reads_nothing),
