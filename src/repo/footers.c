@@ -8,7 +8,9 @@
 
 #include "base/mem.h"
 
-#define BUCKETS 1024
+/* Locks: threads that look up chunks of different packs do not meet. */
+#define DRAWERS 16
+#define BUCKETS 64
 
 struct entry {
 	struct footer_use use;       /* first: footers_put() gets its address */
@@ -18,14 +20,19 @@ struct entry {
 	size_t bytes;
 };
 
-struct footers {
-	struct store *store;
-	const uint8_t *meta_key;
-	size_t max_bytes;
+/* Those of packs whose ids begin alike. */
+struct drawer {
 	pthread_mutex_t lock; /* all below */
 	struct entry *buckets[BUCKETS];
 	struct entry *oldest, *newest;
 	size_t bytes; /* of all entries */
+};
+
+struct footers {
+	struct store *store;
+	const uint8_t *meta_key;
+	size_t max_bytes; /* of a drawer */
+	struct drawer drawers[DRAWERS];
 };
 
 struct footers *footers_new(struct store *store, const uint8_t meta_key[32],
@@ -35,8 +42,9 @@ struct footers *footers_new(struct store *store, const uint8_t meta_key[32],
 
 	f->store = store;
 	f->meta_key = meta_key;
-	f->max_bytes = max_bytes;
-	pthread_mutex_init(&f->lock, NULL);
+	f->max_bytes = max_bytes / DRAWERS;
+	for (size_t i = 0; i < DRAWERS; i++)
+		pthread_mutex_init(&f->drawers[i].lock, NULL);
 	return f;
 }
 
@@ -46,19 +54,25 @@ static void entry_free(struct entry *n)
 	free(n);
 }
 
+static void drawer_fini(struct drawer *d)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		while (d->buckets[i] != NULL) {
+			struct entry *n = d->buckets[i];
+
+			d->buckets[i] = n->next;
+			entry_free(n);
+		}
+	}
+	pthread_mutex_destroy(&d->lock);
+}
+
 void footers_free(struct footers *f)
 {
 	if (f == NULL)
 		return;
-	for (size_t i = 0; i < BUCKETS; i++) {
-		while (f->buckets[i] != NULL) {
-			struct entry *n = f->buckets[i];
-
-			f->buckets[i] = n->next;
-			entry_free(n);
-		}
-	}
-	pthread_mutex_destroy(&f->lock);
+	for (size_t i = 0; i < DRAWERS; i++)
+		drawer_fini(&f->drawers[i]);
 	free(f);
 }
 
@@ -121,96 +135,104 @@ int footer_load(struct store *store, const uint8_t meta_key[32],
 
 /* ---- keeping them ---------------------------------------------------- */
 
-static struct entry **bucket_of(struct footers *f, const struct id *pack)
+static struct drawer *drawer_of(struct footers *f, const struct id *pack)
 {
-	return &f->buckets[(pack->b[0] | pack->b[1] << 8) % BUCKETS];
+	return &f->drawers[pack->b[0] % DRAWERS];
 }
 
-static void line_remove(struct footers *f, struct entry *n)
+static struct entry **bucket_of(struct drawer *d, const struct id *pack)
+{
+	return &d->buckets[pack->b[1] % BUCKETS];
+}
+
+static void line_remove(struct drawer *d, struct entry *n)
 {
 	if (n->older != NULL)
 		n->older->newer = n->newer;
 	else
-		f->oldest = n->newer;
+		d->oldest = n->newer;
 	if (n->newer != NULL)
 		n->newer->older = n->older;
 	else
-		f->newest = n->older;
+		d->newest = n->older;
 	n->older = n->newer = NULL;
 }
 
-static void line_append(struct footers *f, struct entry *n)
+static void line_append(struct drawer *d, struct entry *n)
 {
-	n->older = f->newest;
+	n->older = d->newest;
 	n->newer = NULL;
-	if (f->newest != NULL)
-		f->newest->newer = n;
+	if (d->newest != NULL)
+		d->newest->newer = n;
 	else
-		f->oldest = n;
-	f->newest = n;
+		d->oldest = n;
+	d->newest = n;
 }
 
-static void drop_oldest(struct footers *f)
+static void drop_oldest(struct drawer *d)
 {
-	struct entry *n = f->oldest;
-	struct entry **at = bucket_of(f, &n->use.header.pack);
+	struct entry *n = d->oldest;
+	struct entry **at = bucket_of(d, &n->use.header.pack);
 
 	while (*at != n)
 		at = &(*at)->next;
 	*at = n->next;
-	line_remove(f, n);
-	f->bytes -= n->bytes;
+	line_remove(d, n);
+	d->bytes -= n->bytes;
 	entry_free(n);
 }
 
 /* Under the lock: the entry, now in use, or NULL. */
-static struct entry *find_use(struct footers *f, enum blob_class class,
+static struct entry *find_use(struct drawer *d, enum blob_class class,
 			      const struct id *pack)
 {
-	struct entry *n = *bucket_of(f, pack);
+	struct entry *n = *bucket_of(d, pack);
 
 	while (n != NULL &&
 	       (memcmp(n->use.header.pack.b, pack->b, ID_SIZE) != 0 ||
 		n->use.header.class != class))
 		n = n->next;
 	if (n != NULL && n->users++ == 0)
-		line_remove(f, n);
+		line_remove(d, n);
 	return n;
 }
 
 static struct entry *find_use_locked(struct footers *f, enum blob_class class,
 				     const struct id *pack)
 {
-	pthread_mutex_lock(&f->lock);
-	struct entry *n = find_use(f, class, pack);
+	struct drawer *d = drawer_of(f, pack);
 
-	pthread_mutex_unlock(&f->lock);
+	pthread_mutex_lock(&d->lock);
+	struct entry *n = find_use(d, class, pack);
+
+	pthread_mutex_unlock(&d->lock);
 	return n;
 }
 
 /* Keep a new one in use, unless another thread was faster. */
 static struct entry *keep(struct footers *f, struct entry *n)
 {
+	struct drawer *d = drawer_of(f, &n->use.header.pack);
 	struct entry *extra = NULL;
 
-	pthread_mutex_lock(&f->lock);
+	pthread_mutex_lock(&d->lock);
 	struct entry *there =
-		find_use(f, n->use.header.class, &n->use.header.pack);
+		find_use(d, n->use.header.class, &n->use.header.pack);
 
 	if (there != NULL) {
 		extra = n;
 		n = there;
 	} else {
-		struct entry **at = bucket_of(f, &n->use.header.pack);
+		struct entry **at = bucket_of(d, &n->use.header.pack);
 
 		n->next = *at;
 		*at = n;
 		n->users = 1;
-		f->bytes += n->bytes;
-		while (f->bytes > f->max_bytes && f->oldest != NULL)
-			drop_oldest(f);
+		d->bytes += n->bytes;
+		while (d->bytes > f->max_bytes && d->oldest != NULL)
+			drop_oldest(d);
 	}
-	pthread_mutex_unlock(&f->lock);
+	pthread_mutex_unlock(&d->lock);
 	if (extra != NULL)
 		entry_free(extra);
 	return n;
@@ -235,18 +257,19 @@ const struct footer_use *footers_get(struct footers *f, enum blob_class class,
 
 void footers_put(struct footers *f, const struct footer_use *use)
 {
-	struct entry *n;
-
 	if (use == NULL)
 		return;
-	pthread_mutex_lock(&f->lock);
-	n = *bucket_of(f, &use->header.pack);
+	struct drawer *d = drawer_of(f, &use->header.pack);
+
+	pthread_mutex_lock(&d->lock);
+	struct entry *n = *bucket_of(d, &use->header.pack);
+
 	while (&n->use != use)
 		n = n->next;
 	assert(n->users > 0);
 	if (--n->users == 0)
-		line_append(f, n);
-	pthread_mutex_unlock(&f->lock);
+		line_append(d, n);
+	pthread_mutex_unlock(&d->lock);
 }
 
 int footers_check(struct footers *f, const struct place *place,
