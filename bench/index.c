@@ -311,7 +311,8 @@ static struct index_parts parts_of(struct repo *r)
 {
 	return (struct index_parts){ .store = r->store,
 				     .keys = r->keys,
-				     .cache_dir = r->cache_dir };
+				     .cache_dir = r->cache_dir,
+				     .hold_max = 32u << 20 };
 }
 
 static void make(const char *dir, const struct plan *p, bool cached)

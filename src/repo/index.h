@@ -31,6 +31,8 @@ struct index_parts {
 	const struct keyring *keys;
 	struct footers *footers;
 	const char *cache_dir;
+	size_t hold_max; /* small segments of the cache are held in memory, too,
+			  * as long as they are no more than this, bytes */
 };
 
 struct index *index_new(const struct index_parts *parts);

@@ -18,6 +18,9 @@
  * for every page. */
 #define FILES_MAX 400
 
+/* Segments up to this size are held in memory while there is room. */
+#define HOLD_SMALL (4u << 20)
+
 /* Less than that is kept in memory where there is no cache. */
 #define SPILL_MIN (4u << 20)
 #define SPILL_DIR "/var/tmp"
@@ -32,6 +35,7 @@ void index_local_init(struct index_local *l, const struct index_parts *parts)
 
 	l->parts = *parts;
 	atomic_init(&l->files, 0);
+	atomic_init(&l->held, 0);
 	l->has_key =
 		seal_derive(parts->keys->meta_key, parts->keys->repo.b, ID_SIZE,
 			    "vmkeep cache", l->key.b, &ignored) == 0;
@@ -55,6 +59,24 @@ static char *path_of(const struct index_local *l, const char *name)
 		       : NULL;
 }
 
+static bool may_hold(struct index_local *l, uint64_t size)
+{
+	if (size > HOLD_SMALL)
+		return false;
+	return atomic_fetch_add(&l->held, size) + size <= l->parts.hold_max;
+}
+
+static bool hold(int *fd, struct pages *p)
+{
+	struct err ignored = ERR_INIT;
+
+	p->fd = fd_take(fd);
+	if (pages_hold(p, &ignored) == 0)
+		return true;
+	pages_fini(p);
+	return false;
+}
+
 /* The file as pages; takes fd. */
 static bool to_pages(struct index_local *l, const char *name, int *fd,
 		     const char *path, struct pages *p)
@@ -66,6 +88,8 @@ static bool to_pages(struct index_local *l, const char *name, int *fd,
 	*p = (struct pages){ .fd = -1,
 			     .key = key_of(l, name),
 			     .count = (uint64_t)st.st_size / PAGES_SIZE };
+	if (path != NULL && may_hold(l, (uint64_t)st.st_size))
+		return hold(fd, p);
 	if (path == NULL || atomic_fetch_add(&l->files, 1) < FILES_MAX)
 		p->fd = fd_take(fd);
 	if (path != NULL)

@@ -16,9 +16,10 @@
 /* Where segments come from, and where they are kept; the index owns it. */
 struct index_local {
 	struct index_parts parts;
-	bool has_key;     /* else nothing is kept in files */
-	struct hash key;  /* of the cache */
-	atomic_int files; /* that are held open */
+	bool has_key;       /* else nothing is kept in files */
+	struct hash key;    /* of the cache */
+	atomic_int files;   /* that are held open */
+	atomic_size_t held; /* bytes of those that are held in memory */
 };
 
 /* A segment as it is kept.  Where it turns out to be damaged another one takes

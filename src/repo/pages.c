@@ -12,7 +12,7 @@
 #define TAG (PAGES_SIZE - PAGES_CONTENT)
 
 /* Written to the file at once. */
-#define BATCH (256 * PAGES_SIZE)
+#define BATCH (512 * PAGES_SIZE)
 
 /* room: key, number, content.  Its sum. */
 static void page_sum(struct page_room *room, const struct hash *key,
@@ -149,6 +149,26 @@ const uint8_t *pages_get(const struct pages *p, uint64_t i,
 		return content;
 	err_set(e, ERR_INTEGRITY, "a page is not what was written");
 	return NULL;
+}
+
+int pages_hold(struct pages *p, struct err *e)
+{
+	struct buf all = BUF_INIT;
+	struct page_room room;
+
+	for (uint64_t i = 0; i < p->count; i++) {
+		const uint8_t *content = pages_get(p, i, &room, e);
+
+		if (content == NULL) {
+			buf_fini(&all);
+			return -1;
+		}
+		wr_bytes(&all, content, PAGES_CONTENT);
+		wr_zero(&all, TAG);
+	}
+	pages_fini(p);
+	p->held = all;
+	return 0;
 }
 
 int pages_load(const struct pages *p, uint64_t i, void *to, size_t size,

@@ -3,8 +3,8 @@
 #define VMKEEP_REPO_PAGES_H
 
 /*
- * A local file that anybody may have torn, cut or forged: pages of 4 KiB,
- * each with 4,080 bytes of content and the first 16 bytes of SHA-256 over a
+ * A local file that anybody may have torn, cut or forged: pages of 2 KiB,
+ * each with 2,032 bytes of content and the first 16 bytes of SHA-256 over a
  * secret key, the page's number and the content (all of one length, so that
  * nothing can be appended).  A page is what was written there, or cannot be
  * read.  Read with pread(2), never mapped: a file that somebody cuts short is
@@ -21,8 +21,8 @@
 #include "base/err.h"
 #include "codec/hash.h"
 
-#define PAGES_SIZE    4096u
-#define PAGES_CONTENT 4080u
+#define PAGES_SIZE    2048u
+#define PAGES_CONTENT 2032u
 
 /* ---- writing --------------------------------------------------------- */
 
@@ -58,12 +58,15 @@ int pages_finish(struct pages_writer *w, struct err *e);
 struct pages {
 	int fd;          /* or -1: opened for every page, by path */
 	char *path;      /* of the file, or NULL */
-	struct buf held; /* in memory, where path and fd are not */
+	struct buf held; /* in memory: then nothing is read */
 	struct hash key;
 	uint64_t count;
 };
 
 void pages_fini(struct pages *p);
+
+/* Read all of them into memory; the file is not needed any more. */
+int pages_hold(struct pages *p, struct err *e);
 
 /* Room for a page as it is read. */
 struct page_room {

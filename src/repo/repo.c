@@ -21,6 +21,7 @@
 #define CHUNK_AVG      (32u << 10)
 #define ZIP_LEVEL      3
 #define FOOTERS_MAX    (24u << 20)
+#define INDEX_HELD_MAX (32u << 20)
 
 static int put_first_key(struct store *store, const struct keyring *keys,
 			 bool file, struct err *e)
@@ -186,6 +187,7 @@ static int open_parts(struct repo *r, const struct repo_open *open,
 		.keys = r->keys,
 		.footers = r->footers,
 		.cache_dir = r->cache_dir,
+		.hold_max = INDEX_HELD_MAX,
 	});
 	return 0;
 }

@@ -10,8 +10,8 @@
  * can write to the cache can make work, no more.
  *
  *   leans    as in the segment
- *   packs    99 a page
- *   entries  nodes, then chunks, each from a page's start, 170 a page
+ *   packs    49 a page
+ *   entries  nodes, then chunks, each from a page's start, 84 a page
  *   tables   for each of the two: its first and last key u64; for each page
  *            the first 4 bytes of its first prefix; for each filter its
  *            smallest key u64, keys u32, seed u32

@@ -7,7 +7,7 @@
 #include "repo/shelf.h"
 
 /* Another one where the layout, or what a filter is, changes. */
-#define SHELF_MAGIC "vmkeep shelf 1"
+#define SHELF_MAGIC "vmkeep shelf 2"
 
 #define SHELF_ENTRIES (PAGES_CONTENT / SEGMENT_ENTRY) /* a page */
 #define SHELF_PACKS   (PAGES_CONTENT / SEGMENT_PACK)

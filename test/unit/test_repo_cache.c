@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "repo/obj.h"
+#include "repo/pages.h"
 #include "repo_kit.h"
 
 /* The local cache is a help: whatever is in it, points read as they are, and
@@ -219,6 +220,21 @@ static void spoil(off_t at, size_t n)
 		assert_int_equal(ftruncate(fd, at), 0);
 }
 
+/* Nothing of the cache is held in memory. */
+static struct repo *open_bare(void)
+{
+	struct repo *r = open_cached();
+
+	index_free(r->index);
+	r->index = index_new(&(struct index_parts){
+		.store = r->store,
+		.keys = r->keys,
+		.footers = r->footers,
+		.cache_dir = r->cache_dir,
+	});
+	return r;
+}
+
 static int read_all(struct repo *r, struct err *e)
 {
 	struct catalog c;
@@ -239,9 +255,9 @@ static void test_spoiled_open(void **state)
 
 	(void)state;
 	load_cached(&good);
-	for (size_t at = 0; at < good.len; at += 4096) {
-		for (size_t n = 0; n <= 4096; n += 4096) {
-			struct repo *r = open_cached();
+	for (size_t at = 0; at < good.len; at += PAGES_SIZE) {
+		for (size_t n = 0; n <= PAGES_SIZE; n += PAGES_SIZE) {
+			struct repo *r = open_bare();
 			struct err e = ERR_INIT;
 
 			assert_int_equal(index_open_sessions(r->index, &e), 0);
@@ -258,7 +274,7 @@ static void test_spoiled_open(void **state)
 static void test_spoiled_lost(void **state)
 {
 	AUTO(buf_fini) struct buf object = BUF_INIT;
-	struct repo *r = open_cached();
+	struct repo *r = open_bare();
 	struct err e = ERR_INIT;
 
 	(void)state;

@@ -132,6 +132,9 @@ static void test_pages(void **state)
 	struct pages p = { .fd = fd, .key = key, .count = 6 };
 
 	read_pages(&p);
+	assert_int_equal(pages_hold(&p, &(struct err)ERR_INIT), 0);
+	assert_int_equal(p.fd, -1);
+	read_pages(&p);
 	pages_fini(&p);
 }
 
@@ -153,7 +156,7 @@ static void test_pages_damage(void **state)
 
 	assert_int_equal(pread(fd, page, sizeof(page), PAGES_SIZE),
 			 sizeof(page));
-	for (size_t at = 0; at < PAGES_SIZE; at += at < 4000 ? 97 : 1) {
+	for (size_t at = 0; at < PAGES_SIZE; at += at < 2000 ? 97 : 1) {
 		page[at] ^= 0x40;
 		assert_int_equal(pwrite(fd, page, sizeof(page), PAGES_SIZE),
 				 sizeof(page));
