@@ -17,6 +17,9 @@
 
 void damage_fini(struct damage *d)
 {
+	for (size_t i = 0; i < d->note_count; i++)
+		free(d->notes[i]);
+	free(d->notes);
 	locations_fini(&d->places);
 	free(d->nodes);
 	memset(d, 0, sizeof(*d));
@@ -226,11 +229,16 @@ static int load_one(void *ctx, const char *name, const struct store_stat *st,
 	struct err why = ERR_INIT;
 
 	(void)st;
-	if (damage_load_note(l->repo, name, l->d, &why) == 0 ||
-	    why.code == ERR_INTEGRITY || why.code == ERR_NOT_FOUND)
-		return 0;
-	*e = why;
-	return -1;
+	if (damage_load_note(l->repo, name, l->d, &why) < 0) {
+		if (why.code == ERR_INTEGRITY || why.code == ERR_NOT_FOUND)
+			return 0;
+		*e = why;
+		return -1;
+	}
+	l->d->notes = mem_grow(l->d->notes, l->d->note_count + 1,
+			       sizeof(*l->d->notes));
+	l->d->notes[l->d->note_count++] = mem_strdup(name);
+	return 0;
 }
 
 int damage_load(struct repo *r, struct damage *d, struct err *e)
@@ -257,4 +265,13 @@ int damage_put(struct repo *r, const struct damage *d, char out[DAMAGE_NAME],
 	if (obj_put_unsigned(r->store, r->keys, out, &b, e) < 0)
 		return err_ctx(e, "cannot note the damage as '%s'", out);
 	return 0;
+}
+
+/* Somebody else may have been faster. */
+void damage_forget(struct repo *r, const struct damage *d)
+{
+	struct err ignored = ERR_INIT;
+
+	for (size_t i = 0; i < d->note_count; i++)
+		store_del(r->store, d->notes[i], &ignored);
 }

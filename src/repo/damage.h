@@ -34,6 +34,8 @@ struct damage {
 	struct place *nodes; /* frail ones */
 	size_t count, room;
 	bool sorted;
+	char **notes; /* names of those that damage_load() has read */
+	size_t note_count;
 };
 
 void damage_fini(struct damage *d);
@@ -71,6 +73,9 @@ int damage_load_note(struct repo *r, const char *name, struct damage *d,
 /* Write a note of all that is in d, which is sorted; out is its name. */
 int damage_put(struct repo *r, const struct damage *d, char out[DAMAGE_NAME],
 	       struct err *e);
+
+/* Delete the notes that d was loaded from, as far as the store lets us. */
+void damage_forget(struct repo *r, const struct damage *d);
 
 /* Bytes and back; damage_decode() makes r bad for anything else. */
 void damage_encode(const struct damage *d, struct buf *out);

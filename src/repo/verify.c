@@ -71,6 +71,9 @@ void verify_range_bad(struct verify *v, uint64_t offset, uint64_t size,
 	v->damaged = v->image;
 	d.object = mem_strdup("");
 	d.image = mem_strdup(v->image->name);
+	d.in = v->set;
+	d.of = v->point;
+	d.part = v->image;
 	memcpy(d.msg, why->msg, sizeof(d.msg));
 	fill_point(&d, v->point);
 	append(&v->result->damages, &v->result->damage_count, &d);
@@ -109,6 +112,8 @@ static bool is_harmless(const struct verify *v, const struct verify_object *o)
 		return p == NULL || p->used == NULL;
 	case VERIFY_PACK_LOST:
 		return (p == NULL || !p->hurts) && v->result->damage_count == 0;
+	case VERIFY_KEY: /* not when all is stored again under others */
+		return v->result->damage_count == 0;
 	case VERIFY_SMALL:
 		break;
 	}
@@ -140,15 +145,65 @@ static void collect(struct verify *v)
 	r->damage_count = all_count;
 }
 
-/* So that the next backup stores again what is lost. */
+static bool was_read(const struct verify *v, const struct id *pack)
+{
+	const struct usage_pack *p = usage_find(&v->usage, pack);
+
+	return p != NULL && p->done;
+}
+
+/* What older notes say of packs that were not read now still counts. */
+static void keep_notes(struct verify *v)
+{
+	const struct damage *k = &v->known;
+
+	for (size_t i = 0; i < k->places.count; i++) {
+		const struct pack_locations *p = &k->places.packs[i];
+
+		if (was_read(v, &p->pack))
+			continue;
+		if (p->whole)
+			damage_add_pack(&v->found, p->class, &p->pack);
+		for (uint32_t b = 0; b < p->count; b++)
+			damage_add_blob(&v->found, p->class, &p->pack,
+					p->blobs[b]);
+	}
+	for (size_t i = 0; i < k->count; i++)
+		if (!was_read(v, &k->nodes[i].pack))
+			damage_add_node(&v->found, &k->nodes[i]);
+	damage_sort(&v->found);
+}
+
+static bool is_keeper(const struct verify *v)
+{
+	struct err ignored = ERR_INIT;
+
+	return keyring_need(v->repo->keys, NEED_KEEP, &ignored) == 0;
+}
+
+/*
+ * So that the next backup stores again what is lost.  Where all was read, and
+ * this key may, one new note takes the place of those that were there: what
+ * is whole again is known again.
+ */
 static int note_damage(struct verify *v, struct err *e)
 {
+	bool all = verify_reads(v) && v->result->complete &&
+		   v->o->only == NULL && is_keeper(v);
 	char name[DAMAGE_NAME];
 
 	damage_sort(&v->found);
-	if (damage_covers(&v->known, &v->found))
-		return 0;
-	return damage_put(v->repo, &v->found, name, e);
+	if (all)
+		keep_notes(v);
+	bool renew = all && !damage_covers(&v->found, &v->known);
+
+	if ((renew ? !damage_empty(&v->found)
+		   : !damage_covers(&v->known, &v->found)) &&
+	    damage_put(v->repo, &v->found, name, e) < 0)
+		return -1;
+	if (renew)
+		damage_forget(v->repo, &v->known);
+	return 0;
 }
 
 int verify_alive(const struct verify *v, struct err *e)

@@ -48,6 +48,11 @@ struct verify_damage {
 	uint64_t offset; /* of the damaged range in the image, bytes */
 	uint64_t size;   /* 0: not a range */
 	char msg[480];
+
+	/* borrowed from the catalogue, or NULL */
+	const struct set *in;
+	const struct point *of;
+	const struct image *part;
 };
 
 struct verify_result {

@@ -15,6 +15,7 @@
 
 enum verify_kind {
 	VERIFY_SMALL,     /* no pack */
+	VERIFY_KEY,       /* a data key that packs in use need */
 	VERIFY_PACK_BLOB, /* a blob of a pack */
 	VERIFY_PACK_SUM,  /* all in the pack can be read, its sum is wrong */
 	VERIFY_PACK_LOST, /* nothing in it can be had any more */
@@ -47,6 +48,7 @@ struct verify {
 	pthread_mutex_t lock; /* objects, found and bad, while packs are read */
 
 	/* where the walk is */
+	const struct set *set;
 	const struct point *point;
 	const struct image *image;
 	const struct image *damaged; /* that the last damage is of, or NULL */

@@ -121,6 +121,15 @@ static int check_checked(struct seen *s, const char *name, struct err *e)
 	return checked_check(s->v->repo, name, e);
 }
 
+/* A data key that nothing in use needs is no loss; a box for one more reader
+ * is. */
+static enum verify_kind kind_of(const char *name)
+{
+	return starts(name, "ring/") && strchr(name, '-') == NULL
+		       ? VERIFY_KEY
+		       : VERIFY_SMALL;
+}
+
 static void check_small(struct seen *s)
 {
 	static const struct {
@@ -142,7 +151,8 @@ static void check_small(struct seen *s)
 			    kinds[k].check(s, s->names[i], &e) < 0 &&
 			    e.code != ERR_NOT_FOUND) /* gone since */
 				verify_object_bad(s->v, s->names[i],
-						  VERIFY_SMALL, NULL, &e);
+						  kind_of(s->names[i]), NULL,
+						  &e);
 		}
 	}
 }
@@ -320,26 +330,40 @@ static void check_size(struct verify *v, const struct usage_pack *p)
 }
 
 /* A data key that is lost is as bad as all that is sealed under it. */
-static void check_key(struct verify *v, const struct usage_pack *p,
-		      const struct idset *keys)
+static void check_key(struct seen *s, const struct usage_pack *p,
+		      struct idset *lost)
 {
+	struct verify *v = s->v;
 	struct err e = ERR_INIT;
 	char hex[ID_TEXT];
+	char name[64];
 
-	if (bytes_zero(p->key.b, ID_SIZE) || idset_has(keys, p->key.b))
+	if (bytes_zero(p->key.b, ID_SIZE) || idset_has(&s->keys, p->key.b))
+		return;
+	v->suspicious = true;
+	damage_add_pack(&v->bad, p->class, &p->id);
+	damage_add_pack(&v->found, p->class, &p->id);
+	if (!idset_add(lost, p->key.b))
 		return;
 	hex_encode(p->key.b, ID_SIZE, hex);
-	err_set(&e, ERR_INTEGRITY, "its data key 'ring/%s' is lost", hex);
-	bad_pack(v, p, &e);
+	snprintf(name, sizeof(name), "ring/%s", hex);
+	err_set(&e, ERR_INTEGRITY,
+		"this data key is lost, and all that is sealed under it");
+	if (!has_name(s, name))
+		verify_object_bad(v, name, VERIFY_KEY, &p->key, &e);
 }
 
-static void check_packs(struct verify *v, const struct idset *keys)
+static void check_packs(struct seen *s)
 {
+	struct verify *v = s->v;
+	struct idset lost = IDSET_INIT;
+
 	for (size_t i = 0; i < v->usage.count; i++) {
 		check_size(v, &v->usage.packs[i]);
 		if (v->usage.packs[i].seen != 0)
-			check_key(v, &v->usage.packs[i], keys);
+			check_key(s, &v->usage.packs[i], &lost);
 	}
+	idset_fini(&lost);
 }
 
 /* ---- sets ------------------------------------------------------------ */
@@ -377,10 +401,11 @@ static void check_orphan(struct seen *s, const char *name,
 			       TOMB_POINT) != NULL)
 			continue;
 		err_set(&e, ERR_INTEGRITY,
-			"its session '%s' is lost: put that back from a copy "
-			"of the repository before the next 'vmkeep gc'",
-			session);
-		verify_object_bad(s->v, name, VERIFY_SMALL, NULL, &e);
+			"it is lost, and so '%s' does not count: put it back "
+			"from a copy of the repository before the next "
+			"'vmkeep gc'",
+			name);
+		verify_object_bad(s->v, session, VERIFY_SMALL, NULL, &e);
 		return;
 	}
 }
@@ -406,7 +431,7 @@ int verify_objects(struct verify *v, struct err *e)
 	if (check_index(v, e) < 0 || store_list(v->repo->store, "", see, &s, e))
 		return -1;
 	check_small(&s);
-	check_packs(v, &s.keys);
+	check_packs(&s);
 	if (v->o->only != NULL)
 		return 0;
 	damaged_sets(v);

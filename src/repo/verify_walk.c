@@ -272,6 +272,7 @@ static void walk_image(struct verify *v, const struct image *image)
 
 static void walk_set(struct verify *v, const struct set *set)
 {
+	v->set = set;
 	v->result->sets++;
 	for (size_t i = 0; i < set->point_count; i++) {
 		const struct point *p = &set->points[i];
