@@ -7,6 +7,8 @@ name: (file in spec/, its defines)
 SOUND = {
     "one collector": ("one", ""),
     "one collector, lists in any moment": ("one", "FINE_LISTS CYCLES=2"),
+    "one collector, lists turned round": (
+        "one", "FINE_LISTS LISTS_TURNED CYCLES=2 FORGET_NEW"),
     "cleaning up": ("one", "WRITERS=1 FINE_CLEANING FORGET_NEW"),
     "two collectors": ("two", "FIRST_CYCLES=2"),
     "a late generation": ("two", "CONDEMNED"),
@@ -25,7 +27,8 @@ LONG = {
     "slow lists": ("one", "SLOW_LISTS CYCLES=2"),
     "two collectors, two writers": ("two", "WRITERS=2 FIRST_CYCLES=2"),
     "two collectors, three generations": ("two", ""),
-    "two slow cleaners": ("two", "FINE_CLEANING"),
+    "two slow cleaners": ("two", "FINE_CLEANING FORGET_NEW FIRST_CYCLES=2"),
+    "a late generation, late tombs": ("two", "CONDEMNED LATE_TOMB FORGET_NEW"),
     "killed at every step, two generations": ("crash", "CYCLES=2"),
     "going on after a kill, three generations": ("resume", ""),
 }
