@@ -30,6 +30,7 @@ struct index {
 	size_t count;
 	struct index_segment **by_name; /* the same, sorted */
 	struct generation listed;       /* that index_refresh() has read */
+	bool has_listed;
 	struct trouble *troubles;
 	size_t trouble_count;
 	bool resorted; /* index_last_resort() was done */
@@ -320,6 +321,22 @@ static int open_generation(struct index *ix, const struct generation *g,
 	return open_many(ix, &names, e);
 }
 
+/* Takes its place; g gets the old one.  What was opened of the same one has
+ * found its place already. */
+static void list_generation(struct index *ix, struct generation *g)
+{
+	pthread_mutex_lock(&ix->lock);
+	if (!ix->has_listed || ix->listed.number != g->number) {
+		struct generation old = ix->listed;
+
+		ix->listed = *g;
+		*g = old;
+		ix->has_listed = true;
+		renew_view(ix);
+	}
+	pthread_mutex_unlock(&ix->lock);
+}
+
 int index_refresh(struct index *ix, uint64_t *generation, struct err *e)
 {
 	AUTO(generation_fini) struct generation g = { 0 };
@@ -331,13 +348,7 @@ int index_refresh(struct index *ix, uint64_t *generation, struct err *e)
 			    e) < 0)
 		return -1;
 	open_generation(ix, &g, &ignored);
-	pthread_mutex_lock(&ix->lock);
-	struct generation old = ix->listed;
-
-	ix->listed = g;
-	g = old;
-	renew_view(ix);
-	pthread_mutex_unlock(&ix->lock);
+	list_generation(ix, &g);
 	*generation = n;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -287,6 +288,61 @@ static void test_spoiled_lost(void **state)
 	assert_true(index_trouble(r->index, &e));
 	repo_close(r);
 	kit_store(s, segments.names[0], &object);
+	must_read();
+}
+
+/* ---- several processes ----------------------------------------------- */
+
+/* 0 when all could be read. */
+static int child(void)
+{
+	struct err e = ERR_INIT;
+	struct repo *r = kit_try_open(&kit, store_mem_share(s), kit.dir, &e);
+	int bad = r == NULL || index_open_sessions(r->index, &e) < 0 ||
+		  index_trouble(r->index, &e) ||
+		  index_segment_at(r->index, 0) == NULL;
+
+	for (int i = 0; i < 200 && !bad; i++) {
+		struct index_about about;
+		const struct index_segment *seg = index_segment_at(r->index, 0);
+
+		index_segment_about(seg, &about);
+		struct segment_entry_new *all =
+			mem_zalloc(about.nodes + about.chunks, sizeof(*all));
+
+		bad = index_segment_entries(seg, 0, all,
+					    about.nodes + about.chunks, &e) < 0;
+		free(all);
+	}
+	repo_close(r);
+	return bad;
+}
+
+/* They fill an empty cache at once, and one removes what others use. */
+static void test_processes(void **state)
+{
+	autofree char *path = cached_path();
+
+	(void)state;
+	for (int round = 0; round < 5; round++) {
+		pid_t pids[4];
+
+		unlink(path);
+		for (size_t i = 0; i < 4; i++) {
+			pids[i] = fork();
+			if (pids[i] == 0)
+				_exit(child());
+			assert_true(pids[i] > 0);
+		}
+		usleep(2000);
+		unlink(path);
+		for (size_t i = 0; i < 4; i++) {
+			int status = -1;
+
+			assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+			assert_int_equal(status, 0);
+		}
+	}
 	must_read();
 }
 
@@ -574,6 +630,7 @@ int main(void)
 		cmocka_unit_test(test_unwritable),
 		cmocka_unit_test(test_spoiled_open),
 		cmocka_unit_test(test_spoiled_lost),
+		cmocka_unit_test(test_processes),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_cleaned),
 		cmocka_unit_test(test_large),
