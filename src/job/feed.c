@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/num.h"
+#include "base/team.h"
 #include "job/open.h"
 
 #define FILE_THREADS 2
@@ -21,14 +21,7 @@ struct reading {
 	pthread_mutex_t lock; /* all below */
 	uint64_t next;        /* offset from where nobody reads yet */
 	uint64_t done;        /* bytes read, or known to be holes */
-	bool failed;
-	struct err err;
-};
-
-struct reading_thread {
-	struct reading *r;
-	unsigned number;
-	pthread_t thread;
+	bool stopped;
 };
 
 /* ---- what to read next ----------------------------------------------- */
@@ -61,7 +54,7 @@ static int skip_holes(struct reading *r, struct err *e)
 /* Under the lock: 1 and the extent's number, 0 at the end. */
 static int next_extent(struct reading *r, uint64_t *number, struct err *e)
 {
-	if (r->failed)
+	if (r->stopped)
 		return 0;
 	if (alive(r, e) < 0)
 		return -1;
@@ -80,12 +73,12 @@ static int next_extent(struct reading *r, uint64_t *number, struct err *e)
 	return 1;
 }
 
-static void fail(struct reading *r, const struct err *e)
+static void stop(void *ctx)
 {
+	struct reading *r = ctx;
+
 	pthread_mutex_lock(&r->lock);
-	if (!r->failed)
-		r->err = *e;
-	r->failed = true;
+	r->stopped = true;
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -108,63 +101,42 @@ static int read_extent(struct reading *r, unsigned thread, uint64_t number,
 	return intake_put(in, r->image, number, buffer, e);
 }
 
-static void *reading_main(void *arg)
+static int work(void *ctx, unsigned thread, struct err *e)
 {
-	struct reading_thread *t = arg;
-	struct reading *r = t->r;
-	struct err e = ERR_INIT;
+	struct reading *r = ctx;
 
 	for (;;) {
 		uint64_t number;
 
 		pthread_mutex_lock(&r->lock);
-		int more = next_extent(r, &number, &e);
+		int more = next_extent(r, &number, e);
 
 		pthread_mutex_unlock(&r->lock);
-		if (more == 0)
-			return NULL;
-		if (more < 0 || read_extent(r, t->number, number, &e) < 0) {
-			fail(r, &e);
-			return NULL;
-		}
+		if (more <= 0)
+			return more;
+		if (read_extent(r, thread, number, e) < 0)
+			return -1;
 	}
-}
-
-static void run_threads(struct reading *r, unsigned n)
-{
-	struct reading_thread threads[16];
-	unsigned started = 0;
-
-	for (; started < n && started < 16; started++) {
-		struct reading_thread *t = &threads[started];
-		struct err e = ERR_INIT;
-
-		*t = (struct reading_thread){ .r = r, .number = started };
-		int sys = pthread_create(&t->thread, NULL, reading_main, t);
-
-		if (sys != 0) {
-			err_sysno(&e, sys, "cannot start a thread");
-			fail(r, &e);
-			break;
-		}
-	}
-	for (unsigned i = 0; i < started; i++)
-		pthread_join(threads[i].thread, NULL);
 }
 
 int feed_source(const struct feed *f, const struct feed_source *s,
 		struct image_root *root, struct err *e)
 {
 	struct reading r = { .f = f, .s = s };
+	const struct team team = {
+		.ctx = &r,
+		.members = (unsigned)num_min(s->threads, TEAM_MAX),
+		.work = work,
+		.stop = stop,
+	};
 
 	r.image = intake_image(f->in, s->size);
 	pthread_mutex_init(&r.lock, NULL);
-	run_threads(&r, s->threads);
+	int ok = team_run(&team, e);
+
 	pthread_mutex_destroy(&r.lock);
-	if (r.failed) {
-		*e = r.err;
+	if (ok < 0)
 		return -1;
-	}
 	return intake_finish(f->in, r.image, root, e);
 }
 
