@@ -38,8 +38,9 @@ STEPS = [
     ("later", "later.img", "a day later"),
     ("second", "second.img", "second guest"),
     ("restore", "later.img", "restore"),
+    ("in place", "later.img", "in place"),
 ]
-BACKUPS = [s for s, _, _ in STEPS if s != "restore"]
+BACKUPS = [s for s, _, _ in STEPS if s not in ("restore", "in place")]
 
 
 class Failure(Exception):
@@ -62,7 +63,7 @@ class Tool:
 
     sealed = True  # encrypts
     takes_stdin = False
-    steps = [s for s, _, _ in STEPS]
+    steps = BACKUPS + ["restore"]
 
     def __init__(self, name, path):
         self.name, self.path = name, path
@@ -102,6 +103,8 @@ class Tool:
 
 class Vmkeep(Tool):
 
+    steps = [s for s, _, _ in STEPS]
+
     def __init__(self, name, path, init_args=(), compression="auto"):
         super().__init__(name, path)
         self.init_args = list(init_args)
@@ -125,6 +128,10 @@ class Vmkeep(Tool):
     def restore(self, out):
         return [self.path, "-r", self.repo, "export", "guest@latest",
                 out], False
+
+    def restore_in_place(self, out):
+        argv, to_stdout = self.restore(out)
+        return argv + ["--in-place"], to_stdout
 
 
 class Borg(Tool):
@@ -418,12 +425,33 @@ def backup(tool, step, images, image):
     return result
 
 
-def restore(tool, images, image):
+def nearly(image, out):
+    """A copy of which one page in a hundred that hold data is another."""
+    rng = random.Random(5)
+    subprocess.run(["cp", "--sparse=always", image, out], check=True)
+    with open(out, "r+b", buffering=0) as f:
+        at, size = 0, os.fstat(f.fileno()).st_size
+        while at < size:
+            try:
+                at = os.lseek(f.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                return
+            end = os.lseek(f.fileno(), at, os.SEEK_HOLE)
+            for page in range(at, end - 4095, 4096):
+                if rng.random() < 0.01:
+                    os.pwrite(f.fileno(), rng.randbytes(4096), page)
+            at = end
+
+
+def restore(tool, images, image, in_place=False):
     folder = os.path.join(tool.dir, "out")
     os.mkdir(folder)
     out = os.path.join(folder, image)
-    settle(tool.dir, *files_below(tool.repo))
     argv, to_stdout = tool.restore(out)
+    if in_place:
+        nearly(os.path.join(images, image), out)
+        argv, to_stdout = tool.restore_in_place(out)
+    settle(tool.dir, *files_below(tool.repo))
     result = run(tool, argv, folder, out=out if to_stdout else os.devnull)
     if not same(out, os.path.join(images, image)):
         raise Failure("restored another image than it was given")
@@ -432,8 +460,8 @@ def restore(tool, images, image):
 
 
 def do_step(tool, step, images, image):
-    if step == "restore":
-        return restore(tool, images, image)
+    if step in ("restore", "in place"):
+        return restore(tool, images, image, step == "in place")
     return backup(tool, step, images, image)
 
 
