@@ -58,7 +58,8 @@ struct intake {
 	unsigned thread_count;
 	struct packer *packer;
 	struct claims *claims;
-	size_t claims_max;
+	atomic_size_t claims_max;
+	bool claims_fixed; /* by the caller */
 
 	/* held for reading while an extent is worked on, for writing while
 	 * claims are published */
@@ -88,6 +89,7 @@ struct intake {
 	pthread_mutex_t leans_lock;
 	struct leans leans;
 	unsigned published; /* segments */
+	uint64_t entries;   /* in these */
 
 	atomic_uint_fast64_t pages, new_bytes, chunks, new_chunks, blobs;
 	atomic_uint_fast64_t index_stored; /* segments, bytes */
@@ -160,9 +162,17 @@ void image_forget(struct intake *in, struct intake_image *img);
  * MiB of memory; one segment for 16 GiB of new data at 32 KiB. */
 #define CLAIMS_MAX (512u << 10)
 
+/* When the first segment is published: after 512 MiB at 32 KiB.  Then when half
+ * as much has gathered again as is published: so who was killed and goes on
+ * (session_adopt.h) has lost a third, and 16 GiB at most. */
+#define CLAIMS_FIRST (16u << 10)
+
 /* Make all that is claimed durable and publish it as a segment; w is the
  * caller's worker, and `running` is held for writing. */
 int intake_publish(struct intake *in, struct worker *w, struct err *e);
+
+/* In an adopted session: what it has published is ours. */
+int intake_go_on(struct intake *in, struct err *e);
 
 /* ---- intake_worker.c ------------------------------------------------- */
 

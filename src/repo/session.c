@@ -10,6 +10,7 @@
 #include "repo/generation.h"
 #include "repo/internal.h"
 #include "repo/obj.h"
+#include "repo/session_adopt.h"
 
 #define SESSION_VERSION 1
 #define OUTCOME_VERSION 1
@@ -88,16 +89,22 @@ static void give_up(struct repo *r, const struct session *s, const char *host)
 static int try_open(struct repo *r, const char *host, struct session *s,
 		    struct err *e)
 {
-	uint64_t again;
+	uint64_t again, generation;
 
+	if (index_refresh(r->index, &generation, e) < 0)
+		return -1;
+	if (session_adopt(r, host, generation, s))
+		return 1;
+	*s = (struct session){ .generation = generation };
 	keys_random(s->id.b, ID_SIZE);
-	if (index_refresh(r->index, &s->generation, e) < 0 ||
-	    put_session(r, s, SESSION_WRITER, host, e) < 0 ||
+	session_lock(r, s);
+	if (put_session(r, s, SESSION_WRITER, host, e) < 0 ||
 	    generation_newest(r->store, &again, e) < 0)
 		return -1;
 	if (again == s->generation)
 		return 1;
 	give_up(r, s, host);
+	session_close(s, true);
 	return 0;
 }
 
@@ -105,13 +112,14 @@ int session_open(struct repo *r, const char *host, struct session *s,
 		 struct err *e)
 {
 	for (unsigned i = 0; i < MAX_TRIES; i++) {
+		s->lock = NULL;
 		int opened = try_open(r, host, s, e);
 
-		if (opened < 0)
+		if (opened == 1 && session_beat(r, s, e) == 0)
+			return 0;
+		if (opened != 0) {
+			session_close(s, false);
 			return -1;
-		if (opened == 1) {
-			s->beat_ns = 0;
-			return session_beat(r, s, e);
 		}
 	}
 	return err_set(e, ERR_BUSY,
@@ -188,6 +196,7 @@ int session_load(struct repo *r, const char *name, struct session_record *s,
 		    0 ||
 	    decode_session(&b, name, s, e) < 0)
 		return -1;
+	s->removed = by.removed;
 	if (by.uses & (s->kind == SESSION_WRITER ? SIGN_WRITE : SIGN_KEEP))
 		return 0;
 	session_record_fini(s);

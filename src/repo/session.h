@@ -8,6 +8,7 @@
  * absent: COMMIT with the set, or REVOKED.  The first one stands.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -19,10 +20,14 @@ enum session_kind {
 	SESSION_COLLECTOR = 2,
 };
 
+struct session_lock;
+
 struct session {
 	struct id id;
 	uint64_t generation;
 	int64_t beat_ns; /* steady clock: when it was last said */
+	bool adopted;    /* somebody who was killed has written in it before */
+	struct session_lock *lock;
 };
 
 enum outcome {
@@ -34,10 +39,15 @@ enum outcome {
 
 /*
  * A writer's: read the newest generation, put the session, read the generation
- * again; if it moved, start over under a new id.
+ * again; if it moved, start over under a new id.  Where a process of this host
+ * was killed in a session of the newest generation, go on in that one
+ * (session_adopt.h).  session_close() must follow.
  */
 int session_open(struct repo *r, const char *host, struct session *s,
 		 struct err *e);
+
+/* Done with it.  over: it has an outcome; else another process may go on. */
+void session_close(struct session *s, bool over);
 
 /* Say that it lives, at most once a minute: cheap to call. */
 int session_beat(struct repo *r, struct session *s, struct err *e);
@@ -64,6 +74,7 @@ struct session_record {
 	int64_t time_ns; /* wall clock: when it was opened */
 	char *host;
 	enum session_kind kind;
+	bool removed; /* its key was: what it commits does not count */
 };
 
 /* Read "sess/<id>". */
