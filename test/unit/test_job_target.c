@@ -124,6 +124,100 @@ static void what_is_there_stays(void **state)
 	unlink(path);
 }
 
+static void make_file(const char *path, const char *head)
+{
+	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, head, 4), 4);
+	close(fd);
+}
+
+static int plan_in_place(struct fixture *f, char *pair)
+{
+	char *disks[] = { pair };
+	const struct job_restore asked = {
+		.to = dir, .disks = disks, .disk_count = 1, .in_place = true
+	};
+
+	err_clear(&e);
+	return targets_plan(&asked, f->point, &f->t, &e);
+}
+
+/* vda is qcow2, vdb raw. */
+static void in_place_a_file_is_what_it_was(void **state)
+{
+	static const struct {
+		const char *disk;
+		const char *head;
+		int result;
+	} cases[] = {
+		{ "vda", "QFI\xfb", 0 },
+		{ "vda", "raw?", -1 },
+		{ "vdb", "raw!", 0 },
+		{ "vdb", "QFI\xfb", -1 },
+	};
+	autofree char *path = mem_fmt("%s/there", dir);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		AUTO(fixture_fini) struct fixture f = two_disks("web1");
+		autofree char *pair = mem_fmt("%s=%s", cases[i].disk, path);
+
+		make_file(path, cases[i].head);
+		assert_int_equal(plan_in_place(&f, pair), cases[i].result);
+		if (cases[i].result < 0)
+			assert_int_equal(e.code, ERR_REFUSED);
+		else
+			assert_true(f.t.items[i >= 2].there);
+	}
+	unlink(path);
+}
+
+/* An old file of a restore that failed is not removed. */
+static void undoing_spares_old_files(void **state)
+{
+	AUTO(fixture_fini) struct fixture f = two_disks("web1");
+	autofree char *path = mem_fmt("%s/there", dir);
+	autofree char *pair = mem_fmt("vdb=%s", path);
+
+	(void)state;
+	make_file(path, "raw!");
+	assert_int_equal(plan_in_place(&f, pair), 0);
+	targets_undo(&f.t);
+	assert_int_equal(access(path, F_OK), 0);
+	unlink(path);
+}
+
+/* A VM that writes to a raw file holds QEMU's lock for that. */
+static void a_file_in_use_is_left_alone(void **state)
+{
+	struct flock lock = { .l_type = F_RDLCK,
+			      .l_whence = SEEK_SET,
+			      .l_start = 101,
+			      .l_len = 1 };
+	autofree char *path = mem_fmt("%s/there", dir);
+
+	(void)state;
+	err_clear(&e);
+	make_file(path, "raw!");
+	int vm = open(path, O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(fcntl(vm, F_OFD_SETLK, &lock), 0);
+	assert_int_equal(target_open_raw(path, &e), -1);
+	assert_int_equal(e.code, ERR_BUSY);
+	close(vm);
+	err_clear(&e);
+	int fd = target_open_raw(path, &e);
+
+	assert_true(fd >= 0);
+	close(fd);
+	make_file(path, "QFI\xfb");
+	assert_int_equal(target_open_raw(path, &e), -1);
+	assert_int_equal(e.code, ERR_REFUSED);
+	unlink(path);
+}
+
 static void some_disks_are_not_the_whole(void **state)
 {
 	AUTO(fixture_fini) struct fixture f = two_disks("web1");
@@ -162,6 +256,9 @@ int main(void)
 		cmocka_unit_test(an_images_name_leads_nowhere_else),
 		cmocka_unit_test(two_disks_need_two_places),
 		cmocka_unit_test(what_is_there_stays),
+		cmocka_unit_test(in_place_a_file_is_what_it_was),
+		cmocka_unit_test(undoing_spares_old_files),
+		cmocka_unit_test(a_file_in_use_is_left_alone),
 		cmocka_unit_test(some_disks_are_not_the_whole),
 	};
 
