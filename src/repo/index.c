@@ -372,17 +372,53 @@ static int note_name(void *ctx, const char *name, const struct store_stat *st,
 	return 0;
 }
 
+/* What is in the store; the cache loses what is not. */
+static int list_stored(struct index *ix, struct index_names *stored,
+		       struct err *e)
+{
+	AUTO(index_names_fini) struct index_names kept = { .names = NULL };
+
+	index_keep_list(&ix->local, &kept);
+	if (store_list(ix->local.parts.store, "idx/", note_name, stored, e) < 0)
+		return -1;
+	index_keep_clean(&ix->local, &kept, stored);
+	return 0;
+}
+
 int index_open_sessions(struct index *ix, struct err *e)
 {
 	AUTO(index_names_fini) struct index_names stored = { .names = NULL };
-	AUTO(index_names_fini) struct index_names kept = { .names = NULL };
 	struct err ignored = ERR_INIT;
 
-	index_keep_list(&ix->local, &kept);
-	if (store_list(ix->local.parts.store, "idx/", note_name, &stored, e) <
-	    0)
+	if (list_stored(ix, &stored, e) < 0)
 		return -1;
-	index_keep_clean(&ix->local, &kept, &stored);
+	open_many(ix, &stored, &ignored);
+	return 0;
+}
+
+/* Take out the names that a generation lists; none where it is gone. */
+static void leave_out(struct index *ix, uint64_t number,
+		      struct index_names *names)
+{
+	AUTO(generation_fini) struct generation g = { 0 };
+	struct err ignored = ERR_INIT;
+
+	if (generation_load(ix->local.parts.store, ix->local.parts.keys, number,
+			    &g, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < g.segment_count; i++)
+		index_names_remove(names, g.segments[i].name);
+}
+
+int index_open_siblings(struct index *ix, uint64_t generation, struct err *e)
+{
+	AUTO(index_names_fini) struct index_names stored = { .names = NULL };
+	struct err ignored = ERR_INIT;
+
+	if (list_stored(ix, &stored, e) < 0)
+		return -1;
+	if (generation > 0)
+		leave_out(ix, generation - 1, &stored);
 	open_many(ix, &stored, &ignored);
 	return 0;
 }

@@ -48,6 +48,10 @@ int index_refresh(struct index *ix, uint64_t *generation, struct err *e);
  * out. */
 int index_open_sessions(struct index *ix, struct err *e);
 
+/* The same for a writer of this generation, whose index is open: what only
+ * the one before lists, and may be large, is left out. */
+int index_open_siblings(struct index *ix, uint64_t generation, struct err *e);
+
 /* Open one segment by its name, if it is not open yet.  ERR_NOT_FOUND when
  * there is none; ERR_INTEGRITY also for a name that is no segment's. */
 int index_open_segment(struct index *ix, const char *name, struct err *e);

@@ -240,6 +240,17 @@ void index_names_add(struct index_names *n, const char *name)
 	n->names[n->count++] = mem_strdup(name);
 }
 
+void index_names_remove(struct index_names *n, const char *name)
+{
+	for (size_t i = 0; i < n->count; i++) {
+		if (strcmp(n->names[i], name) != 0)
+			continue;
+		free(n->names[i]);
+		n->names[i] = n->names[--n->count];
+		return;
+	}
+}
+
 void index_names_fini(struct index_names *n)
 {
 	for (size_t i = 0; i < n->count; i++)

@@ -36,6 +36,7 @@ struct index_names {
 };
 
 void index_names_add(struct index_names *n, const char *name);
+void index_names_remove(struct index_names *n, const char *name);
 void index_names_fini(struct index_names *n);
 void index_keep_list(const struct index_local *l, struct index_names *n);
 void index_keep_clean(const struct index_local *l,

@@ -19,6 +19,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "repo/generation.h"
 #include "repo/obj.h"
 #include "repo/pages.h"
 #include "repo_kit.h"
@@ -555,6 +556,74 @@ static void test_many(void **state)
 	kit_fini(&k);
 }
 
+/* ---- generations ----------------------------------------------------- */
+
+static void put_listing(struct repo *r, uint64_t number, uint32_t segment)
+{
+	AUTO(generation_fini) struct generation g = { .number = number };
+	char name[SEGMENT_NAME];
+	struct id session;
+	struct err e = ERR_INIT;
+
+	made_name(segment, &session, name);
+	generation_add_segment(&g, name, false);
+	if (generation_put(r->store, r->keys, &g, &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+static enum index_tier made_tier(struct index *ix, uint32_t number)
+{
+	const struct index_ask ask = { .generation = 1, .most = TIER_FRAIL };
+	struct hash id = made_id(number, 3);
+	struct index_hit hit = { .tier = TIER_FRAIL };
+	struct err e = ERR_INIT;
+
+	assert_int_equal(index_find(ix, &ask, BLOB_DATA, &id, &hit, &e), 1);
+	return hit.tier;
+}
+
+/* Segment i is listed by generation i, but for number 0. */
+static void test_generations(void **state)
+{
+	struct err e = ERR_INIT;
+	uint64_t generation;
+	struct kit k;
+
+	(void)state;
+	kit_init(&k);
+	struct store *mem = kit_create_mem(&k);
+	struct repo *r = made_repo(&k, mem);
+	struct index *ix = made_index(r, true);
+
+	for (uint32_t i = 0; i < 4; i++)
+		put_made(r, i, 20);
+	put_listing(r, 1, 1);
+	put_listing(r, 2, 2);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(index_refresh(ix, &generation, &e), 0);
+		assert_int_equal(generation, 2);
+	}
+	assert_int_equal(made_tier(ix, 2), TIER_INDEX);
+	assert_null(index_segment_at(ix, 1));
+	assert_int_equal(index_open_siblings(ix, 2, &e), 0);
+	assert_false(made_found(ix, 1, 3));
+	assert_int_equal(made_tier(ix, 0), TIER_SIBLING);
+	assert_int_equal(index_open_generation(ix, 1, &e), 0);
+	assert_true(made_found(ix, 1, 3));
+	assert_int_equal(index_open_generation(ix, 7, &e), -1);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+	put_listing(r, 3, 3);
+	err_clear(&e);
+	assert_int_equal(index_refresh(ix, &generation, &e), 0);
+	assert_int_equal(generation, 3);
+	assert_int_equal(made_tier(ix, 3), TIER_INDEX);
+	assert_int_equal(made_tier(ix, 2), TIER_SIBLING);
+	index_free(ix);
+	repo_close(r);
+	store_close(mem);
+	kit_fini(&k);
+}
+
 /* ---- all at once ----------------------------------------------------- */
 
 #define CROWD 60
@@ -635,6 +704,7 @@ int main(void)
 		cmocka_unit_test(test_cleaned),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_generations),
 		cmocka_unit_test(test_crowd),
 	};
 
