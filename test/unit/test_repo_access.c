@@ -284,22 +284,13 @@ static void test_damaged_ring(void **state)
 	assert_int_equal(sealing.sealed, 2);
 	assert_int_equal(sealing.failed, 1);
 	assert_int_equal(sealing.why.code, ERR_INTEGRITY);
-	/* of what session each is, the added ones too */
 	kit_names_fini(&ring);
 	kit_list(s, "ring/", &ring);
 	assert_int_equal(ring.count, 5);
-	for (size_t i = 0; i < ring.count; i++) {
-		if (data_key_session(owner, ring.names[i], &id, &session, &e) <
-		    0)
-			continue;
-		char hex[ID_TEXT];
-
-		hex_encode(session.b, ID_SIZE, hex);
-		autofree char *name = mem_fmt("sess/%s", hex);
-		struct store_stat st;
-
-		assert_int_equal(store_stat(s, name, &st, &e), 0);
-	}
+	/* the added one, too, says of what session it is */
+	assert_int_equal(data_key_session(owner, ring.names[ring.count - 1],
+					  &id, &session, &e),
+			 0);
 	assert_int_equal(data_key_session(owner, "ring/1", &id, &session, &e),
 			 -1);
 	repo_close(owner);
@@ -340,7 +331,6 @@ static void test_removed_writer(void **state)
 	assert_int_equal(readable(s, kit.key_file, NULL), 1);
 	repo_close(writer);
 	repo_close(owner);
-	kit_count(s, "");
 }
 
 /* A removed restorer gets no new data keys, and keeps what it could read. */
