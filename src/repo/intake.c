@@ -196,7 +196,8 @@ static int open_session(struct intake *in, struct err *e)
 			       "repository: use a newer one");
 	if (session_open(r, in->host, &in->session, e) < 0 ||
 	    index_open_siblings(r->index, in->session.generation, e) < 0 ||
-	    damage_load(r, &in->damage, e) < 0)
+	    damage_load(r, &in->damage, e) < 0 ||
+	    (in->session.adopted && intake_go_on(in, e) < 0))
 		return -1;
 	in->ask = (struct index_ask){
 		.generation = in->session.generation,
@@ -275,7 +276,9 @@ struct intake *intake_open(struct repo *r, const struct intake_options *o,
 	in->repo = r;
 	in->host = host_name(o);
 	in->claims = claims_new();
-	in->claims_max = o->claims_max != 0 ? o->claims_max : CLAIMS_MAX;
+	in->claims_fixed = o->claims_max != 0;
+	atomic_init(&in->claims_max,
+		    in->claims_fixed ? o->claims_max : CLAIMS_FIRST);
 	in->nodes = mem_zalloc(1, sizeof(*in->nodes));
 	init_locks(in);
 	if (start(in, o, e) < 0)
@@ -328,6 +331,7 @@ void intake_close(struct intake *in)
 	pthread_mutex_destroy(&in->images_lock);
 	pthread_mutex_destroy(&in->fail_lock);
 	pthread_mutex_destroy(&in->leans_lock);
+	session_close(&in->session, false);
 	free(in->nodes);
 	free(in->bin.data);
 	free(in->host);
@@ -378,6 +382,7 @@ int intake_commit(struct intake *in, struct set *set, struct err *e)
 	beat_stop(mem_take(&in->beat));
 	if (session_commit(in->repo, &in->session, set, e) < 0)
 		return fail_with(in, e);
+	session_close(&in->session, true);
 	return 0;
 }
 
