@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/hash.h"
 #include "repo/collect_internal.h"
 #include "repo/packer.h"
 
@@ -112,42 +113,82 @@ static void origin_of(const struct footer_use *use, uint32_t number,
 }
 
 static int copy_blob(struct compaction *k, const struct footer_use *use,
-		     uint32_t number, struct move *to, struct err *e)
+		     uint32_t number, const uint8_t *data, struct err *e)
 {
 	struct step *s = k->step;
+	const struct pack_rec *p = pack_find(s, &use->header.pack);
 	struct blob b = use->footer.blobs[number];
+	uint32_t from = b.offset;
 	struct reservation r;
-	char name[PACK_NAME];
 
-	pack_name(use->header.class, &use->header.pack, name);
 	origin_of(use, number, &b);
 	if (packer_reserve(k->packer, use->header.class, &b,
 			   use->footer.slots + b.first, &r, e) < 0)
 		return -1;
-	int got =
-		store_get(s->c->repo->store, name,
-			  use->footer.blobs[number].offset, b.stored, r.at, e);
-
+	memcpy(r.at, data + from, b.stored);
 	packer_done(k->packer, &r);
-	*to = (struct move){ .pack = r.pack_number, .blob = r.number };
+	s->moves[p->moved_first + number] =
+		(struct move){ .pack = r.pack_number, .blob = r.number };
 	s->c->result->moved_bytes += b.stored;
-	return got < 0 ? err_ctx(e, "pack '%s'", name) : step_alive(s, e);
+	return step_alive(s, e);
+}
+
+/*
+ * The pack's bytes, without its trailer, once its sum is right: without the
+ * data key nothing else tells that a copy is what was written, and the
+ * original will be deleted.  1, 0 when it is damaged, -1.
+ */
+static int load_pack(struct step *s, const struct footer_use *use,
+		     uint8_t **data, struct err *e)
+{
+	size_t size = (size_t)use->size - PACK_TRAILER;
+	char name[PACK_NAME];
+	struct hash sum;
+
+	pack_name(use->header.class, &use->header.pack, name);
+	*data = mem_try_pages(size);
+	if (*data == NULL)
+		return err_set(e, ERR_FAILED, "no memory to copy a pack");
+	if (store_get(s->c->repo->store, name, 0, size, *data, e) < 0)
+		return err_ctx(e, "pack '%s'", name);
+	hash_sha256(*data, size, &sum);
+	if (hash_equal(&sum, &use->sum))
+		return 1;
+	talk_say(s->c->o.talk, TALK_WARN,
+		 "pack '%s' is not copied, for it is damaged: see 'vmkeep "
+		 "verify'",
+		 name);
+	return 0;
+}
+
+static int copy_blobs(struct compaction *k, struct pack_rec *p,
+		      const struct footer_use *use, struct err *e)
+{
+	struct step *s = k->step;
+	autofree uint8_t *data = NULL;
+	int loaded = load_pack(s, use, &data, e);
+
+	if (loaded < 0)
+		return -1;
+	p->moving = loaded == 1;
+	for (uint32_t i = 0; p->moving && i < p->blobs; i++)
+		if (bit_get(s->blob_bits + p->bits, i) &&
+		    copy_blob(k, use, i, data, e) < 0)
+			return -1;
+	return 0;
 }
 
 static int copy_pack(struct compaction *k, struct pack_rec *p, struct err *e)
 {
-	struct step *s = k->step;
+	struct footers *footers = k->step->view.footers;
 	const struct footer_use *use =
-		footers_get(s->view.footers, p->class, &p->id, e);
-	int ok = 0;
+		footers_get(footers, p->class, &p->id, e);
 
 	if (use == NULL)
 		return -1;
-	for (uint32_t i = 0; i < p->blobs && ok == 0; i++)
-		if (bit_get(s->blob_bits + p->bits, i))
-			ok = copy_blob(k, use, i, &s->moves[p->moved_first + i],
-				       e);
-	footers_put(s->view.footers, use);
+	int ok = copy_blobs(k, p, use, e);
+
+	footers_put(footers, use);
 	return ok;
 }
 

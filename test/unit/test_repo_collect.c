@@ -601,7 +601,9 @@ static void fail_each_call(enum store_fault_kind kind, unsigned step)
 		collect(s);
 		assert_int_equal(compare_all(s, fakes, SMALL + SHARED), 5);
 		collect(s);
-		assert_int_equal(kit_count(s, "data/"), packs);
+		/* what was in doubt at one time may have been copied then */
+		assert_in_range(kit_count(s, "data/"), packs,
+				packs + (kind == FAULT_FLIP));
 		assert_int_equal(kit_count(s, "tomb/"), 9);
 		assert_true(n < 4000);
 	}
