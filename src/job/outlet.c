@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -146,8 +147,8 @@ static int read_file(int fd, uint64_t offset, size_t size, uint8_t *to,
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return err_sys(e, "cannot read at %llu",
-				       (unsigned long long)(offset + done));
+			return err_sys(e, "cannot read at %" PRIu64,
+				       offset + done);
 		if (got == 0)
 			break;
 		done += (size_t)got;

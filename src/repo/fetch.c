@@ -366,7 +366,7 @@ static int get_any(struct fetch *f, enum blob_class class,
 {
 	struct err ignored = ERR_INIT;
 	struct err *why = e;
-	struct place place;
+	struct place place = { .class = class };
 
 	if (guess(f, class, id, &place) &&
 	    get_from(f, &place, id, data, size, &ignored) == 0)

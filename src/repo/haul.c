@@ -2,6 +2,7 @@
 #include "repo/haul.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,8 +196,8 @@ struct carry {
 
 static int where(const struct haul_piece *p, struct err *e)
 {
-	return err_ctx(e, "bytes %llu to %llu", (unsigned long long)p->offset,
-		       (unsigned long long)(p->offset + p->size));
+	return err_ctx(e, "bytes %" PRIu64 " to %" PRIu64, p->offset,
+		       p->offset + p->size);
 }
 
 /* One by one, wherever it may be: for what could not be had together. */
