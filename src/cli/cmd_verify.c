@@ -3,14 +3,16 @@
 #include "report/text.h"
 
 struct options {
-	int level;
+	int level; /* index into levels; -1: not said */
 	bool read_data;
 	uint64_t max_time;
 };
 
-/* In the order of enum job_verify_level, behind what is not said. */
-static const char *const levels[] = { "default", "sizes", "trees", "checksums",
-				      "seals",   "data",  NULL };
+/* In the order of enum job_verify_level. */
+static const char *const levels[] = { "sizes", "trees", "checksums",
+				      "seals", "data",  NULL };
+
+static const struct options defaults = { .level = -1 };
 
 static const struct opt table[] = {
 	{ .name = "level",
@@ -18,7 +20,7 @@ static const struct opt table[] = {
 	  .offset = offsetof(struct options, level),
 	  .value = "LEVEL",
 	  .choices = levels,
-	  .help = "how well: sizes, trees, checksums, seals or data" },
+	  .help = "how well; default: trees" },
 	{ .name = "read-data",
 	  .kind = OPT_FLAG,
 	  .offset = offsetof(struct options, read_data),
@@ -34,8 +36,8 @@ static const struct opt table[] = {
 /* A limit of time is for reading. */
 static enum job_verify_level level_of(const struct options *o)
 {
-	if (o->level != 0)
-		return (enum job_verify_level)(o->level - 1);
+	if (o->level >= 0)
+		return (enum job_verify_level)o->level;
 	return o->read_data || o->max_time != 0 ? JOB_VERIFY_DATA
 						: JOB_VERIFY_TREES;
 }
@@ -75,6 +77,7 @@ const struct command cmd_verify = {
 		"it; seals opens it; data unpacks it, too.",
 	.max_args = 1,
 	.needs = CLI_REPOSITORY | CLI_ACTION,
+	.defaults = &defaults,
 	.options_size = sizeof(struct options),
 	.run = run,
 };

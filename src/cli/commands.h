@@ -15,6 +15,8 @@ extern const struct command cmd_restore;
 extern const struct command cmd_import;
 extern const struct command cmd_export;
 extern const struct command cmd_verify;
+extern const struct command cmd_repair;
+extern const struct command cmd_stats;
 extern const struct command cmd_forget;
 extern const struct command cmd_gc;
 extern const struct command cmd_recover;

@@ -16,6 +16,11 @@ static const enum verify_level levels[] = {
 	[JOB_VERIFY_DATA] = VERIFY_DATA,
 };
 
+enum verify_level job_level_of(enum job_verify_level level)
+{
+	return levels[level];
+}
+
 static const char *level_text(enum verify_level level)
 {
 	switch (level) {
@@ -88,7 +93,7 @@ static int run(const struct job *j, struct repo *r, const struct job_verify *v,
 {
 	AUTO(catalog_fini) struct catalog c = { 0 };
 	AUTO(verify_result_fini) struct verify_result found = { 0 };
-	struct verify_options o = { .level = levels[v->level],
+	struct verify_options o = { .level = job_level_of(v->level),
 				    .max_time_ms = v->max_time_ms,
 				    .talk = j->talk,
 				    .cancel = j->cancel };
@@ -113,7 +118,7 @@ int job_verify(const struct job *j, const struct job_verify *v,
 	int64_t start = clock_steady_ns();
 
 	memset(result, 0, sizeof(*result));
-	result->level = level_text(levels[v->level]);
+	result->level = level_text(job_level_of(v->level));
 	struct job plain = *j;
 
 	/* what is cached here says nothing of what is stored there */

@@ -4,8 +4,11 @@
 
 /* What verify and repair share. */
 
+#include "job/job.h"
 #include "job/result.h"
 #include "repo/verify.h"
+
+enum verify_level job_level_of(enum job_verify_level level);
 
 /* Copy what was found. */
 void job_take_verify(const struct verify_result *from,
