@@ -29,6 +29,7 @@ RUNNERS = [
     ("tidy", ["test/tidy.py"]),
     ("cli", ["test/cli/run.py"]),
     ("man", ["test/man.py"]),
+    ("sample", ["test/sample/run.py"]),
     ("sim", ["test/sim/run.py"]),
     ("protocol", ["test/protocol/run.py"]),
     ("stress", ["test/stress/run.py"]),
