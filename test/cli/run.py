@@ -43,8 +43,6 @@ GOLDEN = {
     "help-restore": ["restore", "--help"],
     "help-forget": ["help", "forget"],
     "help-gc": ["help", "gc"],
-    "help-forget": ["help", "forget"],
-    "help-gc": ["help", "gc"],
     "help-key": ["help", "key"],
     "help-verify": ["help", "verify"],
     "help-repair": ["help", "repair"],
@@ -67,8 +65,6 @@ GOLDEN = {
     "option-number": ["points", "--compression", "much"],
     "option-range": ["points", "--compression", "20"],
     "too-few": ["backup"],
-    "forget-what": ["-r", "r", "forget", "--force"],
-    "gc-silent": ["-r", "r", "gc", "--silent", "long"],
     "forget-what": ["-r", "r", "forget", "--force"],
     "gc-silent": ["-r", "r", "gc", "--silent", "long"],
     "too-many": ["show", "a", "b"],
@@ -514,54 +510,6 @@ def forget_and_gc(place):
     must(done.stdout == data + data[:1 << 20], done.stderr)
 
 
-def stored(place, repo):
-    return sum(f.stat().st_size for f in (place.folder / repo).rglob("*")
-               if f.is_file())
-
-
-def forget_and_gc(place):
-    data = os.urandom(3 << 20)
-    place.run("init", "less")
-    for name, more in (("one", b""), ("one", os.urandom(1 << 20)),
-                       ("two", data[:1 << 20])):
-        (place.folder / "data").write_bytes(data + more)
-        place.run("-r", "less", *STATE, "import", name, "data")
-    points = json.loads(place.run("-r", "less", "points", "--json").stdout)
-    ids = [p["id"] for p in points["points"]]
-    full = stored(place, "less")
-    done = place.run("-r", "less", "forget", "two")
-    must(done.returncode == 1 and b"--force" in done.stderr, done)
-    done = place.run("-r", "less", "forget", "--ram", ids[1])
-    must(done.returncode == 2 and b"no RAM" in done.stderr, done)
-    done = place.run("-r", "less", "forget", ids[1], "nobody")
-    must(done.returncode == 1 and b"'nobody'" in done.stderr, done)
-    done = place.run("-r", "less", "forget", "--dry-run", ids[1], ids[1])
-    must(done.stdout.startswith(b"would forget one@")
-         and done.stdout.count(b"\n") == 1, done)
-    done = place.run("-r", "less", "points")
-    must(done.stdout.count(b"\n") == 4, done)
-
-    done = place.run("-r", "less", "forget", "--json", ids[1])
-    answer = json.loads(done.stdout)
-    must([p["id"] for p in answer["points"]] == [ids[1]], answer)
-    done = place.run("-r", "less", "show", ids[1])
-    must(done.returncode == 1, done)
-    answer = json.loads(place.run("-r", "less", "gc", "--dry-run",
-                                  "--json").stdout)
-    must(answer["waiting_packs"] > 0 and answer["steps"] == 0, answer)
-    answer = json.loads(place.run("-r", "less", "gc", "--json").stdout)
-    must(answer["exit"] == 0 and answer["points"] == 1
-         and answer["bytes"] > 1 << 20 and answer["waits_for"] is None,
-         answer)
-    must(stored(place, "less") < full - (1 << 20), "nothing was freed")
-    done = place.run("-r", "less", "gc")
-    must(done.stdout.startswith(b"removed 0 points, deleted 0 packs"), done)
-    done = place.run("-r", "less", "export", ids[0], "-")
-    must(done.stdout == data, done.stderr)
-    done = place.run("-r", "less", "export", ids[2], "-")
-    must(done.stdout == data + data[:1 << 20], done.stderr)
-
-
 def quiet_says_nothing(place):
     done = place.run("-q", "init", "silent")
     must((done.returncode, done.stdout, done.stderr) == (0, b"", b""), done)
@@ -604,7 +552,7 @@ def closed_descriptors(place):
 TESTS = [version, help_fits_80_columns, completion_is_bash,
          global_options_may_come_first, weak_to_strong, quiet_says_nothing,
          full_disk_is_an_error, closed_descriptors, init_and_points,
-         import_export, forget_and_gc, forget_and_gc, keys, recipients, secrets_stay,
+         import_export, forget_and_gc, keys, recipients, secrets_stay,
          no_terminal_no_passphrase,
          passphrase_is_wiped_and_asked_for]
 
