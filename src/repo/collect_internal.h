@@ -152,6 +152,7 @@ struct step {
 	struct fetch *fetch;
 	struct damage damage; /* what notes say */
 
+	bool any_frail; /* segments that n lists */
 	struct marked *marked;
 	size_t marked_count;
 	const void **marked_hash; /* segments' addresses, and their numbers */

@@ -102,6 +102,7 @@ static int open_listed(struct step *s, const struct generation *g, bool now,
 			return -1;
 		m->listed |= now;
 		m->frail |= now && g->segments[i].frail;
+		s->any_frail |= m->frail;
 		m->before |= !now;
 	}
 	return 0;
@@ -169,46 +170,72 @@ static bool will_stay(struct step *s, const struct place *p)
 	       !locations_has(&s->now.doomed, &p->pack, p->blob);
 }
 
-/* Look-ups of an id: first places that are fine, then those that are noted as
- * damaged, or frail. */
+/*
+ * Look-ups of an id.  What n lists comes first, so that it stays where it is;
+ * then what n - 1 or a session has; then places that are noted as damaged, or
+ * as frail: another copy may be whole, and whole below.
+ */
+enum phase {
+	PHASE_LISTED,
+	PHASE_OTHERS,
+	PHASE_NOTED,
+	PHASES,
+};
+
 struct search {
 	enum blob_class class;
 	const struct hash *id;
+	unsigned phase;
 	unsigned skip;
-	bool noted;
 	struct err why; /* why nothing was found, where that is known */
 };
+
+static bool fits(struct step *s, const struct search *w,
+		 const struct index_hit *hit)
+{
+	bool listed = hit->tier == TIER_INDEX || hit->tier == TIER_FRAIL;
+
+	if (damage_has(&s->damage, &hit->place))
+		return w->phase == PHASE_NOTED;
+	return w->phase == (listed ? PHASE_LISTED : PHASE_OTHERS);
+}
+
+static void fill_spot(struct step *s, const struct index_hit *hit,
+		      struct spot *spot)
+{
+	*spot = (struct spot){
+		.place = hit->place,
+		.segment = hit->segment,
+		.in = marked_of(s, hit->segment),
+		.entry = hit->entry,
+		.damaged = damage_has_blob(&s->damage, &hit->place.pack,
+					   hit->place.blob),
+	};
+}
 
 /* The next place that stays: 1, or 0. */
 static int find_spot(struct step *s, struct search *w, struct spot *spot)
 {
-	struct index_ask ask = { .generation = s->number,
-				 .most = TIER_FRAIL,
-				 .skip = w->skip };
+	struct index_ask ask = { .generation = s->number };
 	struct index_hit hit;
 
-	while (index_find(s->view.index, &ask, w->class, w->id, &hit,
-			  &w->why) == 1) {
-		/* frail nodes, too: another copy may be whole below */
-		bool noted = damage_has(&s->damage, &hit.place);
-
-		w->skip = ++ask.skip;
-		if (noted != w->noted || !will_stay(s, &hit.place))
-			continue;
-		*spot = (struct spot){ .place = hit.place,
-				       .segment = hit.segment,
-				       .in = marked_of(s, hit.segment),
-				       .entry = hit.entry,
-				       .damaged = damage_has_blob(
-					       &s->damage, &hit.place.pack,
-					       hit.place.blob) };
-		return 1;
+	for (; w->phase < PHASES; w->phase++, w->skip = 0) {
+		ask.most = w->phase == PHASE_LISTED && !s->any_frail
+				   ? TIER_INDEX
+				   : TIER_FRAIL;
+		ask.skip = w->skip;
+		if (w->phase == PHASE_NOTED && damage_empty(&s->damage))
+			break;
+		while (index_find(s->view.index, &ask, w->class, w->id, &hit,
+				  &w->why) == 1) {
+			w->skip = ++ask.skip;
+			if (!fits(s, w, &hit) || !will_stay(s, &hit.place))
+				continue;
+			fill_spot(s, &hit, spot);
+			return 1;
+		}
 	}
-	if (w->noted || damage_empty(&s->damage))
-		return 0;
-	w->noted = true;
-	w->skip = 0;
-	return find_spot(s, w, spot);
+	return 0;
 }
 
 static void set_mark(struct spot *spot, bool weak)
