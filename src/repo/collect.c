@@ -48,6 +48,7 @@ void collect_free(struct collect *c)
 	if (c == NULL)
 		return;
 	scan_fini(c);
+	idset_fini(&c->carried.points);
 	free(c->host);
 	free(c);
 }
@@ -247,6 +248,7 @@ static int publish(struct step *s, enum collect_state *state, struct err *e)
 		return 0;
 	s->c->result->steps++;
 	s->c->result->generation = newest;
+	carry_out(s);
 	return notes_clean(s, e) < 0 ? -1 : keys_clean(s, e);
 }
 
@@ -267,8 +269,9 @@ static int leave(struct step *s, enum collect_state *state, struct err *e)
 static int decide(struct step *s, enum collect_state *state, struct err *e)
 {
 	*state = COLLECT_DONE;
-	if (mark_all(s, e) < 0 || packs_mark(s, e) < 0 || compact(s, e) < 0 ||
-	    packs_judge(s, e) < 0 || write_segments(s, e) < 0)
+	if (carry_in(s, e) < 0 || mark_all(s, e) < 0 || packs_mark(s, e) < 0 ||
+	    compact(s, e) < 0 || packs_judge(s, e) < 0 ||
+	    write_segments(s, e) < 0)
 		return -1;
 	if (s->c->o.dry_run)
 		return 0;
@@ -291,6 +294,7 @@ static void step_fini(struct step *s)
 	idmap_fini(&s->pack_by_id);
 	free(s->blob_bits);
 	free(s->moves);
+	idset_fini(&s->points);
 }
 
 static int load_generations(struct step *s, struct err *e)

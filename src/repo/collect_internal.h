@@ -40,6 +40,13 @@ struct names {
 	size_t count, room;
 };
 
+/* Points of which all that they need is in the index of a generation, and
+ * nothing else is. */
+struct carried {
+	uint64_t generation; /* 0: none */
+	struct idset points;
+};
+
 struct collect {
 	struct repo *repo;
 	struct collect_options o;
@@ -54,6 +61,7 @@ struct collect {
 	 * or are gone */
 	struct names segments, beats, rings;
 
+	struct carried carried;
 	struct collect_result *result; /* of the step that is under way */
 };
 
@@ -166,6 +174,7 @@ struct step {
 	struct move *moves;
 	size_t move_count;
 	uint64_t nodes_seen; /* for the beat */
+	struct idset points; /* that there are */
 };
 
 /* ---- collect_packs.c --------------------------------------------------- */
@@ -196,6 +205,15 @@ int mark_open(struct step *s, struct err *e);
 int mark_all(struct step *s, struct err *e);
 void mark_fini(struct step *s);
 struct marked *marked_of(struct step *s, const struct index_segment *segment);
+
+/* ---- collect_carry.c ------------------------------------------------------
+ */
+
+/* Take the marks of the step before, where they still hold. */
+int carry_in(struct step *s, struct err *e);
+
+/* The step has made the newest generation. */
+void carry_out(struct step *s);
 
 /* ---- collect_compact.c ------------------------------------------------- */
 
