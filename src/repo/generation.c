@@ -28,23 +28,28 @@ void generation_add_segment(struct generation *g, const char *name, bool frail)
 		(struct generation_segment){ mem_strdup(name), frail };
 }
 
+void generation_encode(const struct generation *g, struct buf *out)
+{
+	wr_u16(out, GENERATION_VERSION);
+	wr_u64(out, g->number);
+	wr_u64(out, (uint64_t)g->time_ns);
+	wr_bytes(out, g->session.b, ID_SIZE);
+	wr_u32(out, (uint32_t)g->segment_count);
+	for (size_t i = 0; i < g->segment_count; i++) {
+		wr_string(out, g->segments[i].name);
+		wr_u8(out, g->segments[i].frail ? SEGMENT_FRAIL : 0);
+	}
+	locations_encode(&g->condemned, out);
+	locations_encode(&g->doomed, out);
+}
+
 int generation_put(struct store *s, const struct keyring *k,
 		   const struct generation *g, struct err *e)
 {
 	AUTO(buf_fini) struct buf b = BUF_INIT;
 	char name[GENERATION_NAME];
 
-	wr_u16(&b, GENERATION_VERSION);
-	wr_u64(&b, g->number);
-	wr_u64(&b, (uint64_t)g->time_ns);
-	wr_bytes(&b, g->session.b, ID_SIZE);
-	wr_u32(&b, (uint32_t)g->segment_count);
-	for (size_t i = 0; i < g->segment_count; i++) {
-		wr_string(&b, g->segments[i].name);
-		wr_u8(&b, g->segments[i].frail ? SEGMENT_FRAIL : 0);
-	}
-	locations_encode(&g->condemned, &b);
-	locations_encode(&g->doomed, &b);
+	generation_encode(g, &b);
 	generation_name(g->number, name);
 	return obj_put_new(s, k, name, &b, e);
 }
@@ -66,24 +71,23 @@ static void get_segments(struct reader *r, struct generation *g)
 	}
 }
 
-static int decode(const struct buf *b, uint64_t number, struct generation *g,
-		  struct err *e)
+int generation_decode(const void *data, size_t size, struct generation *g,
+		      struct err *e)
 {
-	struct reader r = reader_of(b->p, b->len);
+	struct reader r = reader_of(data, size);
 	uint16_t version = rd_u16(&r);
 
+	memset(g, 0, sizeof(*g));
 	g->number = rd_u64(&r);
 	g->time_ns = (int64_t)rd_u64(&r);
 	rd_copy(&r, g->session.b, ID_SIZE);
 	get_segments(&r, g);
 	locations_decode(&r, &g->condemned);
 	locations_decode(&r, &g->doomed);
-	if (version == GENERATION_VERSION && g->number == number &&
-	    rd_complete(&r))
+	if (version == GENERATION_VERSION && rd_complete(&r))
 		return 0;
 	generation_fini(g);
-	return err_set(e, ERR_INTEGRITY,
-		       "not the record of generation %" PRIu64, number);
+	return err_set(e, ERR_INTEGRITY, "not the record of a generation");
 }
 
 int generation_load(struct store *s, const struct keyring *k, uint64_t number,
@@ -96,7 +100,13 @@ int generation_load(struct store *s, const struct keyring *k, uint64_t number,
 	memset(g, 0, sizeof(*g));
 	if (obj_load(s, k, name, SIGN_KEEP, OBJECT_MAX_SEGMENT, &b, e) < 0)
 		return -1;
-	return decode(&b, number, g, e);
+	if (generation_decode(b.p, b.len, g, e) < 0)
+		return err_ctx(e, "object '%s'", name);
+	if (g->number == number)
+		return 0;
+	generation_fini(g);
+	return err_set(e, ERR_INTEGRITY,
+		       "object '%s': the record of another generation", name);
 }
 
 void generation_fini(struct generation *g)

@@ -46,6 +46,12 @@ int generation_load(struct store *s, const struct keyring *k, uint64_t number,
 		    struct generation *g, struct err *e);
 void generation_fini(struct generation *g);
 
+/* The bytes of a generation, and back; ERR_INTEGRITY for anything that is not
+ * just that. */
+void generation_encode(const struct generation *g, struct buf *out);
+int generation_decode(const void *data, size_t size, struct generation *g,
+		      struct err *e);
+
 /* The number of the newest one; ERR_INTEGRITY when there is none. */
 int generation_newest(struct store *s, uint64_t *number, struct err *e);
 
