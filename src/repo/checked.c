@@ -174,7 +174,7 @@ void checked_decode(struct reader *r, struct checked *c)
 {
 	if (rd_u16(r) != CHECKED_VERSION)
 		r->bad = true;
-	autofree char *host = rd_string(r, 255);
+	free(rd_string(r, 255)); /* the host, for people */
 	size_t count = rd_u32(r);
 
 	if (count > r->left / GROUP_HEAD)

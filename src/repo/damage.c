@@ -187,7 +187,7 @@ void damage_decode(struct reader *r, struct damage *d)
 	if (rd_u16(r) != DAMAGE_VERSION)
 		r->bad = true;
 	rd_u64(r);
-	autofree char *host = rd_string(r, 255);
+	free(rd_string(r, 255)); /* the host, for people */
 
 	locations_decode(r, &d->places);
 	get_nodes(r, d);
