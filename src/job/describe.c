@@ -52,6 +52,19 @@ static void describe_attrs(const struct attrs *a, struct result_point *out)
 	}
 }
 
+/* Of a point whose RAM has been forgotten only the disks at that instant are
+ * left. */
+static char *level_of(const struct point *p)
+{
+	char *level = copy_attr(&p->attrs, ATTR_LEVEL);
+
+	if (level == NULL || strcmp(level, "ram") != 0 ||
+	    point_image(p, IMAGE_MEMORY) != NULL)
+		return level;
+	free(level);
+	return mem_strdup("crash");
+}
+
 void describe_point(const struct set *set, const struct point *p,
 		    struct result_point *out)
 {
@@ -62,7 +75,7 @@ void describe_point(const struct set *set, const struct point *p,
 	out->set = describe_id(&set->session);
 	out->name = mem_strdup(p->name);
 	out->time_ns = p->time_ns;
-	out->level = copy_attr(&p->attrs, ATTR_LEVEL);
+	out->level = level_of(p);
 	out->method = copy_attr(&p->attrs, ATTR_METHOD);
 	out->host = mem_strdup(set->host);
 	out->program = mem_strdup(set->program);
