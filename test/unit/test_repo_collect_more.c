@@ -486,6 +486,7 @@ static void test_generation(void **state)
 	struct generation forged = { .number = 8 };
 
 	assert_int_equal(generation_put(s, writer, &forged, &e), 0);
+	generation_fini(&got);
 	assert_int_equal(generation_load(s, r->keys, 8, &got, &e), -1);
 	assert_int_equal(e.code, ERR_INTEGRITY);
 }
