@@ -171,9 +171,28 @@ void claims_clear(struct claims *c)
 	for (size_t i = 0; i < SHARDS; i++) {
 		struct shard *s = &c->shards[i];
 
+		pthread_mutex_lock(&s->lock);
 		free(s->table);
 		s->table = NULL;
 		s->room = s->count = 0;
+		pthread_mutex_unlock(&s->lock);
 	}
+	atomic_store(&c->count, 0);
+}
+
+void claims_move(struct claims *c, struct claims *to)
+{
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct shard *s = &c->shards[i];
+		struct shard *t = &to->shards[i];
+
+		assert(t->count == 0);
+		free(t->table);
+		t->table = mem_take(&s->table);
+		t->room = s->room;
+		t->count = s->count;
+		s->room = s->count = 0;
+	}
+	atomic_store(&to->count, claims_count(c));
 	atomic_store(&c->count, 0);
 }

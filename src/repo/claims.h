@@ -37,7 +37,10 @@ size_t claims_count(const struct claims *c);
  * run.  Every claim must have its place. */
 void claims_list(struct claims *c, struct segment_entry_new *entries);
 
-/* Forget all. */
+/* Forget all; others may look meanwhile. */
 void claims_clear(struct claims *c);
+
+/* Move all of them to `to`, which is empty; no other call may run. */
+void claims_move(struct claims *c, struct claims *to);
 
 #endif

@@ -58,20 +58,25 @@ static int fail_with(struct intake *in, struct err *e)
 
 /* ---- workers --------------------------------------------------------- */
 
-/* Publish when much has gathered; another worker may have been faster. */
+/* Publish when much has gathered.  Others go on meanwhile, unless as much
+ * has gathered again. */
 static int maybe_publish(struct worker *w, struct err *e)
 {
 	struct intake *in = w->in;
+	size_t count = claims_count(in->claims);
 	int ok = 0;
 
-	if (claims_count(in->claims) < in->claims_max)
+	if (count < in->claims_max)
 		return 0;
-	pthread_rwlock_wrlock(&in->running);
+	if (count >= 2 * in->claims_max)
+		pthread_mutex_lock(&in->publish_lock);
+	else if (pthread_mutex_trylock(&in->publish_lock) != 0)
+		return 0;
 	if (claims_count(in->claims) >= in->claims_max)
 		ok = intake_publish(in, w, e);
 	if (ok < 0)
 		intake_fail(in, e);
-	pthread_rwlock_unlock(&in->running);
+	pthread_mutex_unlock(&in->publish_lock);
 	return ok;
 }
 
@@ -260,6 +265,7 @@ static void init_locks(struct intake *in)
 		&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&in->running, &a);
 	pthread_rwlockattr_destroy(&a);
+	pthread_mutex_init(&in->publish_lock, NULL);
 	pthread_mutex_init(&in->nodes_lock, NULL);
 	pthread_mutex_init(&in->bin_lock, NULL);
 	pthread_mutex_init(&in->main_lock, NULL);
@@ -276,6 +282,7 @@ struct intake *intake_open(struct repo *r, const struct intake_options *o,
 	in->repo = r;
 	in->host = host_name(o);
 	in->claims = claims_new();
+	in->leaving = claims_new();
 	in->claims_fixed = o->claims_max != 0;
 	atomic_init(&in->claims_max,
 		    in->claims_fixed ? o->claims_max : CLAIMS_FIRST);
@@ -318,6 +325,7 @@ void intake_close(struct intake *in)
 	worker_free(in->main);
 	packer_free(in->packer);
 	claims_free(in->claims);
+	claims_free(in->leaving);
 	while (in->images != NULL)
 		image_forget(in, in->images);
 	free_queue(in->work, free_job);
@@ -325,6 +333,7 @@ void intake_close(struct intake *in)
 	leans_fini(&in->leans);
 	damage_fini(&in->damage);
 	pthread_rwlock_destroy(&in->running);
+	pthread_mutex_destroy(&in->publish_lock);
 	pthread_mutex_destroy(&in->nodes_lock);
 	pthread_mutex_destroy(&in->bin_lock);
 	pthread_mutex_destroy(&in->main_lock);
@@ -370,10 +379,10 @@ static void fill_set(struct intake *in, struct set *set)
 int intake_commit(struct intake *in, struct set *set, struct err *e)
 {
 	pthread_mutex_lock(&in->main_lock);
-	pthread_rwlock_wrlock(&in->running);
+	pthread_mutex_lock(&in->publish_lock);
 	int ok = intake_publish(in, in->main, e);
 
-	pthread_rwlock_unlock(&in->running);
+	pthread_mutex_unlock(&in->publish_lock);
 	pthread_mutex_unlock(&in->main_lock);
 	if (ok < 0)
 		return fail_with(in, e);

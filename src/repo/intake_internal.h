@@ -40,8 +40,8 @@ struct bin {
 	uint8_t count;
 };
 
-/* Lock order: main_lock, running, nodes_lock, claims' and packer's own;
- * images_lock before an image's; leans_lock is the last. */
+/* Lock order: main_lock, publish_lock, running, nodes_lock, claims' and
+ * packer's own; images_lock before an image's; leans_lock is the last. */
 struct intake {
 	struct repo *repo;
 	char *host;
@@ -58,11 +58,15 @@ struct intake {
 	unsigned thread_count;
 	struct packer *packer;
 	struct claims *claims;
+	struct claims *leaving; /* being published; still looked up */
 	atomic_size_t claims_max;
 	bool claims_fixed; /* by the caller */
 
+	/* one segment at a time is made */
+	pthread_mutex_t publish_lock;
+
 	/* held for reading while an extent is worked on, for writing while
-	 * claims are published */
+	 * what was claimed so far is parted from what follows */
 	pthread_rwlock_t running;
 
 	pthread_mutex_t nodes_lock; /* nodes */
@@ -168,7 +172,8 @@ void image_forget(struct intake *in, struct intake_image *img);
 #define CLAIMS_FIRST (16u << 10)
 
 /* Make all that is claimed durable and publish it as a segment; w is the
- * caller's worker, and `running` is held for writing. */
+ * caller's worker, and publish_lock is held, `running` not.  Other workers
+ * go on meanwhile, but for a moment. */
 int intake_publish(struct intake *in, struct worker *w, struct err *e);
 
 /* In an adopted session: what it has published is ours. */

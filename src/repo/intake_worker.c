@@ -67,7 +67,7 @@ static bool is_known(struct intake *in, enum blob_class class,
 {
 	struct index_hit hit;
 
-	if (claims_has(in->claims, id))
+	if (claims_has(in->claims, id) || claims_has(in->leaving, id))
 		return true;
 	if (!find_place(in, class, id, &hit))
 		return false;

@@ -13,6 +13,7 @@
 
 struct open_pack {
 	struct pack_header header;
+	struct pack_table *table;
 	uint32_t number; /* in the table */
 	uint8_t *data;   /* header and body */
 	uint32_t len;
@@ -35,8 +36,8 @@ struct packer {
 	struct id key; /* data key's id */
 	const uint8_t *data_key;
 	bool stopped;
-	struct segment_pack *table;
-	size_t table_count, table_room;
+	struct pack_table tables[2]; /* this turn's and the one before */
+	struct pack_table *table;    /* this turn's */
 	struct queue *full;
 	pthread_t thread;
 	atomic_uint_fast64_t stored;
@@ -63,51 +64,41 @@ static void pack_end(struct packer *p, struct open_pack *o)
 	int k = slot_of(o->header.class);
 
 	p->open[k]--;
+	o->table->open--;
 	p->spare[k][p->spares[k]++] = mem_take(&o->data);
 	pack_free(o);
 }
 
-static unsigned packs_open(const struct packer *p)
-{
-	return p->open[CLASS_DATA] + p->open[CLASS_NODE];
-}
-
 /* ---- the table of packs ---------------------------------------------- */
 
-/* Under the lock: the number of a new pack. */
-static uint32_t table_add(struct packer *p, const struct pack_header *h)
+/* Under the lock: a new pack gets its number. */
+static void table_add(struct pack_table *t, struct open_pack *o)
 {
-	if (p->table_count == p->table_room) {
-		p->table_room = p->table_room > 0 ? 2 * p->table_room : 64;
-		p->table = mem_grow(p->table, p->table_room, sizeof(*p->table));
+	if (t->count == t->room) {
+		t->room = t->room > 0 ? 2 * t->room : 64;
+		t->packs = mem_grow(t->packs, t->room, sizeof(*t->packs));
 	}
-	p->table[p->table_count] = (struct segment_pack){ .id = h->pack,
-							  .class = h->class,
-							  .key = h->key };
-	return (uint32_t)p->table_count++;
+	t->packs[t->count] = (struct segment_pack){ .id = o->header.pack,
+						    .class = o->header.class,
+						    .key = o->header.key };
+	o->table = t;
+	o->number = (uint32_t)t->count++;
+	t->open++;
 }
 
 static void table_stored(struct packer *p, const struct open_pack *o,
 			 uint64_t size)
 {
 	pthread_mutex_lock(&p->lock);
-	p->table[o->number].blobs = o->footer.blob_count;
-	p->table[o->number].size = (uint32_t)size;
+	o->table->packs[o->number].blobs = o->footer.blob_count;
+	o->table->packs[o->number].size = (uint32_t)size;
 	pthread_mutex_unlock(&p->lock);
 }
 
 const struct segment_pack *packer_table(struct packer *p, size_t *count)
 {
-	*count = p->table_count;
-	return p->table;
-}
-
-void packer_forget_table(struct packer *p)
-{
-	pthread_mutex_lock(&p->lock);
-	assert(packs_open(p) == 0);
-	p->table_count = 0;
-	pthread_mutex_unlock(&p->lock);
+	*count = p->table->count;
+	return p->table->packs;
 }
 
 /* ---- storing --------------------------------------------------------- */
@@ -235,7 +226,7 @@ static struct open_pack *pack_new(struct packer *p, enum blob_class class,
 	pack_header_encode(&o->header, &head);
 	memcpy(o->data, head.p, head.len);
 	o->len = (uint32_t)head.len;
-	o->number = table_add(p, &o->header);
+	table_add(p->table, o);
 	return o;
 }
 
@@ -319,17 +310,43 @@ struct sealer *packer_sealer(struct packer *p, const struct reservation *r,
 			   &h->pack, h->salt, e);
 }
 
-int packer_drain(struct packer *p, struct err *e)
+/* Under the lock. */
+static void close_all(struct packer *p)
 {
-	pthread_mutex_lock(&p->lock);
 	for (int k = 0; k < CLASSES; k++)
 		close_pack(p, k);
-	while (packs_open(p) > 0 && !p->stopped)
+}
+
+struct pack_table *packer_turn(struct packer *p)
+{
+	pthread_mutex_lock(&p->lock);
+	struct pack_table *t = p->table;
+
+	close_all(p);
+	p->table = t == &p->tables[0] ? &p->tables[1] : &p->tables[0];
+	assert(p->table->open == 0);
+	p->table->count = 0;
+	pthread_mutex_unlock(&p->lock);
+	return t;
+}
+
+int packer_wait(struct packer *p, const struct pack_table *t, struct err *e)
+{
+	pthread_mutex_lock(&p->lock);
+	while (t->open > 0 && !p->stopped)
 		pthread_cond_wait(&p->change, &p->lock);
 	bool stopped = p->stopped;
 
 	pthread_mutex_unlock(&p->lock);
 	return stopped ? err_set(e, ERR_STOPPED, "stopped") : 0;
+}
+
+int packer_drain(struct packer *p, struct err *e)
+{
+	pthread_mutex_lock(&p->lock);
+	close_all(p);
+	pthread_mutex_unlock(&p->lock);
+	return packer_wait(p, p->table, e);
 }
 
 void packer_stop(struct packer *p)
@@ -348,6 +365,7 @@ struct packer *packer_new(const struct packer_parts *parts, struct err *e)
 	struct packer *p = mem_zalloc(1, sizeof(*p));
 
 	p->parts = *parts;
+	p->table = &p->tables[0];
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->change, NULL);
 	p->full = queue_new(CLASSES * PACKER_MAX_OPEN);
@@ -383,7 +401,8 @@ void packer_free(struct packer *p)
 	queue_free(p->full);
 	pthread_cond_destroy(&p->change);
 	pthread_mutex_destroy(&p->lock);
-	free(p->table);
+	free(p->tables[0].packs);
+	free(p->tables[1].packs);
 	free(p);
 }
 

@@ -71,12 +71,24 @@ int packer_drain(struct packer *p, struct err *e);
 /* Stop: wakes everybody who waits, with ERR_STOPPED. */
 void packer_stop(struct packer *p);
 
-/* The packs since the last packer_forget_table(), by their numbers; what is
- * said of a pack is true once it is stored. */
+/* The packs since the last turn, by their numbers; what is said of a pack is
+ * true once it is stored. */
 const struct segment_pack *packer_table(struct packer *p, size_t *count);
 
-/* Begin the table anew: all packs are drained, and a segment has named them. */
-void packer_forget_table(struct packer *p);
+/*
+ * A turn: close what is open, hand over the table, and begin a new one, whose
+ * numbers start at 0.  No reservation may be under way.  New packs may be
+ * filled while those of the table are waited for; it stays until the turn
+ * after the next.
+ */
+struct pack_table {
+	struct segment_pack *packs;
+	size_t count, room;
+	unsigned open; /* of them; the packer's */
+};
+
+struct pack_table *packer_turn(struct packer *p);
+int packer_wait(struct packer *p, const struct pack_table *t, struct err *e);
 
 /* Bytes stored so far. */
 uint64_t packer_stored(struct packer *p);
