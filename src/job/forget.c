@@ -168,12 +168,3 @@ int job_forget(const struct job *j, const struct job_forget *f,
 		return -1;
 	return put_all(r, &chosen, result, e);
 }
-
-void result_forget_fini(struct result_forget *r)
-{
-	for (size_t i = 0; i < r->count; i++)
-		result_point_fini(&r->points[i]);
-	free(r->points);
-	result_strings_fini(&r->sets);
-	*r = (struct result_forget){ .points = NULL };
-}

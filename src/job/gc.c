@@ -55,10 +55,3 @@ int job_gc(const struct job *j, const struct job_gc *gc,
 	result->elapsed_ms = (uint64_t)(clock_steady_ns() - start) / 1000000;
 	return ok;
 }
-
-void result_gc_fini(struct result_gc *r)
-{
-	free(r->wait_host);
-	free(r->wait_session);
-	*r = (struct result_gc){ .wait_host = NULL };
-}

@@ -170,3 +170,19 @@ void result_keys_fini(struct result_keys *r)
 	result_strings_fini(&r->damaged);
 	*r = (struct result_keys){ .action = r->action };
 }
+
+void result_forget_fini(struct result_forget *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		result_point_fini(&r->points[i]);
+	free(r->points);
+	result_strings_fini(&r->sets);
+	*r = (struct result_forget){ .points = NULL };
+}
+
+void result_gc_fini(struct result_gc *r)
+{
+	free(r->wait_host);
+	free(r->wait_session);
+	*r = (struct result_gc){ .wait_host = NULL };
+}

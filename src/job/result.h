@@ -210,6 +210,29 @@ struct result_keys {
 	struct result_strings damaged; /* objects that cannot be read */
 };
 
+/* forget */
+struct result_forget {
+	struct result_point *points;
+	size_t count;
+	struct result_strings sets; /* that could not be read */
+	bool ram, dry_run;
+};
+
+/* gc */
+struct result_gc {
+	bool dry_run;
+	uint64_t generation, steps;
+	uint64_t points; /* gone for good */
+	uint64_t ended;  /* silent sessions */
+	uint64_t packs, bytes;
+	uint64_t waiting_packs, waiting_bytes;
+	uint64_t moved_bytes, frail, left_alone;
+	char *wait_host; /* NULL: no session stands in the way */
+	char *wait_session;
+	int64_t wait_since_ns, wait_beat_ns;
+	uint64_t elapsed_ms;
+};
+
 void result_init_fini(struct result_init *r);
 void result_domains_fini(struct result_domains *r);
 void result_point_fini(struct result_point *r);
@@ -218,6 +241,8 @@ void result_backup_fini(struct result_backup *r);
 void result_restore_fini(struct result_restore *r);
 void result_export_fini(struct result_export *r);
 void result_verify_fini(struct result_verify *r);
+void result_forget_fini(struct result_forget *r);
+void result_gc_fini(struct result_gc *r);
 void result_recover_fini(struct result_recover *r);
 void result_keys_fini(struct result_keys *r);
 

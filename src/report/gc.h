@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "job/gc.h"
+#include "job/result.h"
 #include "report/json.h"
 
 void text_forget(FILE *out, const struct result_forget *r);
