@@ -74,7 +74,7 @@ const struct command cmd_verify = {
 		"sizes looks at small objects and a list of the packs; trees, "
 		"the default, reads\nwhat leads to the data and looks it all "
 		"up; checksums reads all data, and needs\nno key that opens "
-		"it; seals opens it; data unpacks it, too.",
+		"it; seals opens it; data looks at its ids, too.",
 	.max_args = 1,
 	.needs = CLI_REPOSITORY | CLI_ACTION,
 	.defaults = &defaults,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "repo/usage.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,7 @@ struct usage_pack *usage_add(struct usage *u, enum blob_class class,
 	if (u->count == u->room)
 		grow(u);
 	*place_of(u, pack) = (uint32_t)u->count + 1;
+	assert(u->packs != NULL);
 	p = &u->packs[u->count++];
 	*p = (struct usage_pack){ .id = *pack, .class = class };
 	return p;
@@ -80,6 +82,7 @@ struct usage_pack *usage_slot(struct usage *u, struct footers *f,
 		return NULL;
 	struct usage_pack *p = usage_add(u, place->class, &place->pack);
 
+	assert(p != NULL);
 	if (p->used == NULL) {
 		p->slots = use->footer.slot_count;
 		p->blobs = use->footer.blob_count;

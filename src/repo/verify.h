@@ -27,7 +27,7 @@ enum verify_level {
 	VERIFY_TREES,     /* every node is read, every chunk looked up */
 	VERIFY_CHECKSUMS, /* packs are read: their sums */
 	VERIFY_SEALS,     /* every blob is opened; needs a key that reads */
-	VERIFY_DATA,      /* and unpacked, and has the ids it should have */
+	VERIFY_DATA,      /* and has the ids that it should have */
 };
 
 struct verify_options {

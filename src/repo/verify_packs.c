@@ -43,6 +43,7 @@ struct member {
 	struct round *g;
 	struct fetch *fetch;
 	uint8_t *window;
+	uint8_t *raw; /* BLOB_MAX_RAW */
 };
 
 /* One pack being read. */
@@ -98,7 +99,10 @@ static void check_blob(struct scan *s, uint32_t number, const uint8_t *sealed)
 
 	if (!concerns(s->m->g->v, s->use, &s->use->footer.blobs[number]))
 		return;
-	if (fetch_check_blob(f, s->use, number, sealed, &e) < 0)
+	if ((s->level >= VERIFY_DATA
+		     ? fetch_check_blob(f, s->use, number, sealed, &e)
+		     : fetch_open(f, s->use, number, sealed, s->m->raw, &e)) <
+	    0)
 		blob_bad(s, number, &e);
 }
 
@@ -312,10 +316,12 @@ static int work(void *ctx, unsigned number, struct err *e)
 	(void)number;
 	m.fetch = fetch_new(m.g->v->repo, e);
 	m.window = m.fetch != NULL ? mem_try(WINDOW, 1) : NULL;
-	if (m.window != NULL)
+	m.raw = m.window != NULL ? mem_try(BLOB_MAX_RAW, 1) : NULL;
+	if (m.raw != NULL)
 		ok = read_packs(&m, e);
 	else if (m.fetch != NULL)
 		err_set(e, ERR_FAILED, "no memory to read packs");
+	free(m.raw);
 	free(m.window);
 	fetch_free(m.fetch);
 	return ok;
