@@ -16,6 +16,7 @@ import pty
 import re
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -510,6 +511,78 @@ def forget_and_gc(place):
     must(done.stdout == data + data[:1 << 20], done.stderr)
 
 
+def hurt(folder):
+    """Flips a bit in the largest pack; returns the pack."""
+    pack = max((folder / "data").rglob("*/*"), key=lambda f: f.stat().st_size)
+    data = bytearray(pack.read_bytes())
+    data[len(data) // 2] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(data)
+    return pack
+
+
+def verify_and_repair(place):
+    def run(*args, code=0):
+        done = place.run("-r", "sick", *args, "--json")
+        must(done.returncode == code, done)
+        return json.loads(done.stdout)
+
+    data = os.urandom(3 << 20)
+    (place.folder / "data").write_bytes(data)
+    place.run("init", "sick")
+    run(*STATE, "import", "one", "data")
+    shutil.copytree(place.folder / "sick", place.folder / "well")
+    must(run("verify")["damages"] == [], "damage")
+    answer = run("verify", "--max-time", "10m")
+    must(answer["read_data"] and answer["complete"] and
+         answer["bytes_ever_read"] == answer["bytes"] > len(data), answer)
+
+    hurt(place.folder / "sick")
+    must(run("verify", "--level", "sizes")["damages"] == [], "too early")
+    answer = run("verify", "--level", "checksums", code=5)
+    must({d["image"] for d in answer["damages"]} == {"", "image"}, answer)
+    # noted: found without reading, from now on
+    must(run("verify", code=5)["damages"] != [], "not noted")
+    must(not run("repair", code=5)["changed"], "repaired out of nothing")
+    answer = run("repair", "--from", "well")
+    must(answer["objects"] == 1 and answer["damages"] == [], answer)
+    must(list((place.folder / "sick/aside/data").iterdir()), "not kept")
+    must(run("verify", "--level", "data")["damages"] == [], "not repaired")
+
+    # and without a copy: the next backup of the same source
+    hurt(place.folder / "sick")
+    run("verify", "--level", "seals", code=5)
+    run(*STATE, "import", "one", "data")
+    answer = run("verify", "--level", "data")
+    must(len(answer["healed"]) == 1, answer)
+    done = place.run("-r", "sick", "export", "one@latest", "-")
+    must(done.stdout == data, done.stderr)
+
+
+def how_much(place):
+    data = os.urandom(2 << 20)
+    place.run("init", "much")
+    for name, bytes_ in (("one", data), ("one", data),
+                         ("two", os.urandom(1 << 20))):
+        (place.folder / "data").write_bytes(bytes_)
+        place.run("-r", "much", *STATE, "import", name, "data")
+    answer = json.loads(place.run("-r", "much", "stats", "--json").stdout)
+    must(answer["data"] == 5 << 20 and answer["unique"] == 3 << 20
+         and answer["lost"] == 0, answer)
+    frees = [p["frees"] for p in answer["points"]]
+    must(frees[0] < 4096 and frees[1] < 4096 and frees[2] > 1 << 20, frees)
+    own = {n["name"]: n["frees"] for n in answer["names"]}
+    must(own["one"] > 2 << 20, own)
+    # what is said is what gc then frees, but for the small objects
+    full = stored(place, "much")
+    place.run("-r", "much", "forget", "--force", "two@latest")
+    place.run("-r", "much", "gc")
+    freed = full - stored(place, "much")
+    must(abs(freed - frees[2]) < 32 << 10, (freed, frees))
+    done = place.run("-r", "much", "stats", "one@latest")
+    must(b"2.0 MiB" in done.stdout, done.stdout)
+
+
 def quiet_says_nothing(place):
     done = place.run("-q", "init", "silent")
     must((done.returncode, done.stdout, done.stderr) == (0, b"", b""), done)
@@ -552,7 +625,8 @@ def closed_descriptors(place):
 TESTS = [version, help_fits_80_columns, completion_is_bash,
          global_options_may_come_first, weak_to_strong, quiet_says_nothing,
          full_disk_is_an_error, closed_descriptors, init_and_points,
-         import_export, forget_and_gc, keys, recipients, secrets_stay,
+         import_export, forget_and_gc,
+         verify_and_repair, how_much, keys, recipients, secrets_stay,
          no_terminal_no_passphrase,
          passphrase_is_wiped_and_asked_for]
 
