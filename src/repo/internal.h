@@ -33,8 +33,8 @@ struct repo {
 	struct index *index;
 	struct data_keys *ring;
 	char *cache_dir; /* of this repository, or NULL */
-	int level;     /* repo/pace.h */
-	int zip_level; /* zstd's, where pace does not decide */
+	int level;       /* repo/pace.h */
+	int zip_level;   /* zstd's, where pace does not decide */
 };
 
 /* ---- config.c -------------------------------------------------------- */
