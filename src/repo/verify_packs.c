@@ -265,12 +265,14 @@ static void read_pack(struct member *m, enum blob_class class,
 
 /* ---- threads --------------------------------------------------------- */
 
-/* Under the lock: the next pack, or NULL. */
+/* Under the lock: the next pack, or NULL.  The first is read however late it
+ * is: every run gets on. */
 static const struct usage_pack *take_pack(struct round *g)
 {
 	if (g->stopped || g->next == g->count)
 		return NULL;
-	if (g->deadline != 0 && clock_steady_ns() >= g->deadline) {
+	if (g->deadline != 0 && g->next > 0 &&
+	    clock_steady_ns() >= g->deadline) {
 		g->late = true;
 		return NULL;
 	}
