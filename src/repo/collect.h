@@ -10,7 +10,8 @@
  *
  * Memory: a bit an entry of the index (4 MiB a TiB at chunks of 32 KiB), 96
  * bytes a pack (3 MiB a TiB), the sets of all points without their
- * attributes, and up to 110 MiB while a segment is written.
+ * attributes, and up to 110 MiB while a segment is written, 160 MiB while packs
+ * are copied.
  */
 
 #include <stdatomic.h>
@@ -42,13 +43,14 @@ struct collect_wait {
 };
 
 struct collect_result {
-	uint64_t generation; /* the newest when we ended */
-	unsigned steps;      /* generations that were made */
-	unsigned ended;      /* silent sessions that were ended */
-	uint64_t points;     /* removed for good */
-	uint64_t packs;      /* deleted (dry run: that would be, in the end) */
-	uint64_t bytes;      /* of these */
-	uint64_t waiting_packs; /* condemned or doomed, still there */
+	uint64_t generation;    /* the newest when we ended */
+	unsigned steps;         /* generations that were made */
+	unsigned ended;         /* silent sessions that were ended */
+	uint64_t points;        /* removed for good */
+	uint64_t packs;         /* deleted */
+	uint64_t bytes;         /* of these */
+	uint64_t waiting_packs; /* condemned or doomed, still there; dry run:
+				 * that could be */
 	uint64_t waiting_bytes;
 	uint64_t moved_bytes; /* copied out of packs that are mostly dead */
 	uint64_t frail;       /* nodes above something that is lost */
