@@ -84,10 +84,15 @@ static int drop_packs(struct collect *c, const struct generation *g,
 
 /* ---- what sessions have left -------------------------------------------- */
 
-/* Before generation n - 1, and ended. */
+/* Before generation n - 1, and ended.  Where nobody can tell of which
+ * generation a session is, what it has left stays. */
 static bool is_past(const struct known *k, uint64_t n)
 {
-	return known_generation(k) + 1 < n && k->ended != ENDED_NOT;
+	bool told = k->ended == ENDED_COMMIT && k->set.host != NULL;
+
+	if (k->ended == ENDED_NOT || (!k->recorded && !told))
+		return false;
+	return (k->recorded ? k->record.generation : k->set.generation) + 1 < n;
 }
 
 /* Is its session past, or gone? */

@@ -300,11 +300,14 @@ static int keep_entry(struct step *s, size_t segment, uint64_t i,
 	};
 	if (p.class != class || !will_stay(s, &spot.place))
 		return 0;
-	if (footers_check(s->view.footers, &spot.place, id, e) >= 0)
-		return 0;
-	if (e->code != ERR_INTEGRITY)
+	int same = footers_check(s->view.footers, &spot.place, id, e);
+
+	if (same < 0 && e->code != ERR_INTEGRITY)
 		return -1;
 	err_clear(e);
+	if (same == 0)
+		return 0;
+	/* found now, though not before: kept as well */
 	set_mark(&spot, true);
 	return 1;
 }
@@ -352,6 +355,11 @@ static int mark_chunk(struct step *s, const struct hash *id, struct err *e)
 	if (find_spot(s, &w, &spot) == 1) {
 		set_mark(&spot, spot.damaged);
 		return !spot.damaged;
+	}
+	if (w.why.code != ERR_NONE && w.why.code != ERR_INTEGRITY &&
+	    w.why.code != ERR_NOT_FOUND) {
+		*e = w.why;
+		return -1;
 	}
 	return keep_doubtful(s, BLOB_DATA, id, e) < 0 ? -1 : 0;
 }

@@ -90,7 +90,9 @@ static void see_row(struct step *s, struct marked *m, uint32_t i,
 	m->packs[i] = (uint32_t)(p - s->packs);
 	p->odd |= p->named && p->blobs != row->blobs;
 	p->blobs = p->named && p->blobs > row->blobs ? p->blobs : row->blobs;
-	p->key = row->key;
+	/* a writer's table is not believed: see fill_keys() */
+	if (m->about.generation == SEGMENT_COLLECTED)
+		p->key = row->key;
 	p->named = true;
 	p->indexed |= m->listed || m->before;
 }
@@ -179,6 +181,27 @@ static int mark_blobs(struct step *s, const struct marked *m,
 	return step_alive(s, e);
 }
 
+/* The keys of packs that no collector has named before: their footers say, and
+ * vouch for it.  What cannot be read keeps no key, and then no key goes. */
+static int fill_keys(struct step *s, struct err *e)
+{
+	for (size_t i = 0; i < s->pack_count; i++) {
+		struct pack_rec *p = &s->packs[i];
+		const struct footer_use *use;
+
+		if (p->indexed || p->live == 0 || p->class != BLOB_DATA)
+			continue;
+		use = footers_get(s->view.footers, p->class, &p->id, e);
+		if (use != NULL)
+			p->key = use->header.key;
+		else if (e->code != ERR_INTEGRITY)
+			return -1;
+		err_clear(e);
+		footers_put(s->view.footers, use);
+	}
+	return 0;
+}
+
 int packs_mark(struct step *s, struct err *e)
 {
 	autofree struct segment_entry_new *room =
@@ -193,7 +216,7 @@ int packs_mark(struct step *s, struct err *e)
 		if (s->marked[i].count > 0 &&
 		    mark_blobs(s, &s->marked[i], room, e) < 0)
 			return -1;
-	return 0;
+	return fill_keys(s, e);
 }
 
 /* ---- judging ------------------------------------------------------------- */
