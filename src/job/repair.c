@@ -69,9 +69,3 @@ int job_repair(const struct job *j, const struct job_repair *o,
 	result->elapsed_ms = (uint64_t)(clock_steady_ns() - start) / 1000000;
 	return ok;
 }
-
-void result_repair_fini(struct result_repair *r)
-{
-	result_verify_fini(&r->left);
-	memset(r, 0, sizeof(*r));
-}

@@ -12,17 +12,8 @@ struct job_repair {
 	enum job_verify_level level;
 };
 
-struct result_repair {
-	bool changed;
-	uint64_t objects, segments, images, stored_bytes;
-	size_t damages_before;
-	struct result_verify left; /* as it is now */
-	uint64_t elapsed_ms;
-};
-
 /* 0 also when damage is left: look at left.damage_count. */
 int job_repair(const struct job *j, const struct job_repair *o,
 	       struct result_repair *result, struct err *e);
-void result_repair_fini(struct result_repair *r);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -185,4 +186,23 @@ void result_gc_fini(struct result_gc *r)
 	free(r->wait_host);
 	free(r->wait_session);
 	*r = (struct result_gc){ .wait_host = NULL };
+}
+
+void result_repair_fini(struct result_repair *r)
+{
+	result_verify_fini(&r->left);
+	memset(r, 0, sizeof(*r));
+}
+
+void result_stats_fini(struct result_stats *r)
+{
+	for (size_t i = 0; i < r->point_count; i++) {
+		free(r->points[i].id);
+		free(r->points[i].name);
+	}
+	for (size_t i = 0; i < r->name_count; i++)
+		free(r->names[i].name);
+	free(r->points);
+	free(r->names);
+	memset(r, 0, sizeof(*r));
 }

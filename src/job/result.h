@@ -233,6 +233,40 @@ struct result_gc {
 	uint64_t elapsed_ms;
 };
 
+/* repair */
+struct result_repair {
+	bool changed;
+	uint64_t objects, segments, images, stored_bytes;
+	size_t damages_before;
+	struct result_verify left; /* as it is now */
+	uint64_t elapsed_ms;
+};
+
+/* stats */
+/* Sizes are bytes; repo/stats.h says what they mean. */
+struct result_stats_point {
+	char *id;
+	char *name;
+	int64_t time_ns;
+	uint64_t size, data, frees;
+};
+
+struct result_stats_name {
+	char *name;
+	uint64_t points, size, data, frees;
+};
+
+struct result_stats {
+	bool one; /* a point was asked for: points has only that */
+	struct result_stats_point *points;
+	size_t point_count;
+	struct result_stats_name *names;
+	size_t name_count;
+	uint64_t size, data, unique, stored, nodes, chunks, tree;
+	uint64_t packs, pack_bytes, objects, bytes, lost;
+	uint64_t elapsed_ms;
+};
+
 void result_init_fini(struct result_init *r);
 void result_domains_fini(struct result_domains *r);
 void result_point_fini(struct result_point *r);
@@ -245,5 +279,7 @@ void result_forget_fini(struct result_forget *r);
 void result_gc_fini(struct result_gc *r);
 void result_recover_fini(struct result_recover *r);
 void result_keys_fini(struct result_keys *r);
+void result_repair_fini(struct result_repair *r);
+void result_stats_fini(struct result_stats *r);
 
 #endif

@@ -97,16 +97,3 @@ int job_stats(const struct job *j, const char *point,
 	result->elapsed_ms = (uint64_t)(clock_steady_ns() - start) / 1000000;
 	return ok;
 }
-
-void result_stats_fini(struct result_stats *r)
-{
-	for (size_t i = 0; i < r->point_count; i++) {
-		free(r->points[i].id);
-		free(r->points[i].name);
-	}
-	for (size_t i = 0; i < r->name_count; i++)
-		free(r->names[i].name);
-	free(r->points);
-	free(r->names);
-	memset(r, 0, sizeof(*r));
-}

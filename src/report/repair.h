@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "job/repair.h"
+#include "job/result.h"
 #include "report/json.h"
 
 void text_repair(FILE *out, const struct result_repair *r);

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "job/stats.h"
+#include "job/result.h"
 #include "report/json.h"
 
 void text_stats(FILE *out, const struct result_stats *r);

@@ -116,6 +116,9 @@ static int temp_fill(struct temp *t, const struct iovec *iov, size_t count,
 		const uint8_t *p = iov[i].iov_base;
 		size_t done = i == 0 ? fill_direct(t, iov) : 0;
 
+		/* an empty part need not be anywhere */
+		if (done == iov[i].iov_len)
+			continue;
 		if (fd_write_full(t->fd, p + done, iov[i].iov_len - done, e) <
 		    0)
 			return -1;
