@@ -32,8 +32,8 @@ struct compaction {
  * damage is noted the note names the place: it must not move. */
 static bool may_be_worth(const struct step *s, const struct pack_rec *p)
 {
-	return p->indexed && !p->odd && p->live > 0 && p->live < p->blobs &&
-	       p->live < p->blobs - p->blobs / 4 &&
+	return p->indexed && !p->odd && !p->missing && p->live > 0 &&
+	       p->live < p->blobs && p->live < p->blobs - p->blobs / 4 &&
 	       locations_pack(&s->damage.places, &p->id) == NULL;
 }
 

@@ -138,6 +138,7 @@ struct pack_rec {
 	size_t bits;        /* first word of its blobs in step.blob_bits */
 	bool named;         /* by a segment that is open */
 	bool indexed;       /* by one of n, or of n - 1 */
+	bool missing;       /* named by an index, doomed by nobody, not there */
 	bool odd;           /* its tables disagree: left alone */
 	bool moving;        /* compacted in this step */
 	size_t moved_first; /* of its blobs in step.moves */
@@ -185,6 +186,9 @@ struct pack_rec *pack_find(struct step *s, const struct id *id);
 
 /* Number of a pack that is not listed: one of our own. */
 uint32_t packs_add(struct step *s, const struct segment_pack *p);
+
+/* Packs that the indexes of n and n - 1 name, and that are not there. */
+int packs_missing(struct step *s, struct err *e);
 
 /* From marks on entries to marks on packs. */
 int packs_mark(struct step *s, struct err *e);

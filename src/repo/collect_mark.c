@@ -150,7 +150,7 @@ int mark_open(struct step *s, struct err *e)
 		    open_leans(s, &k->set, e) < 0)
 			return -1;
 	}
-	return 0;
+	return packs_missing(s, e);
 }
 
 /* ---- from an id to an entry --------------------------------------------- */
@@ -280,6 +280,13 @@ static int seek_prefix(const struct marked *m, uint64_t lo, uint64_t hi,
 	return 0;
 }
 
+static bool is_missing(struct step *s, const struct id *pack)
+{
+	const struct pack_rec *p = pack_find(s, pack);
+
+	return p != NULL && p->missing;
+}
+
 /*
  * An entry that has the id's prefix, in a pack that stays and whose footer is
  * damaged: it is kept, for who says that it can never be read?  A footer that
@@ -302,7 +309,8 @@ static int keep_entry(struct step *s, size_t segment, uint64_t i,
 		return 0;
 	int same = footers_check(s->view.footers, &spot.place, id, e);
 
-	if (same < 0 && e->code != ERR_INTEGRITY)
+	if (same < 0 && e->code != ERR_INTEGRITY &&
+	    !(e->code == ERR_NOT_FOUND && is_missing(s, &p.id)))
 		return -1;
 	err_clear(e);
 	if (same == 0)
@@ -320,6 +328,7 @@ static int keep_in(struct step *s, size_t segment, enum blob_class class,
 	uint64_t end =
 		m->about.nodes + (class == BLOB_NODE ? 0 : m->about.chunks);
 	struct segment_entry_new n;
+	int kept = 0;
 
 	if (seek_prefix(m, i, end, id, &i, e) < 0)
 		return -1;
@@ -328,19 +337,32 @@ static int keep_in(struct step *s, size_t segment, enum blob_class class,
 			return -1;
 		if (memcmp(n.prefix, id->b, sizeof(n.prefix)) != 0)
 			break;
-		if (keep_entry(s, segment, i, &n, class, id, e) < 0)
+		int got = keep_entry(s, segment, i, &n, class, id, e);
+
+		if (got < 0)
 			return -1;
+		kept |= got;
 	}
-	return 0;
+	return kept;
 }
 
-/* Nothing was found: what may be it is kept. */
+/* Nothing was found: what may be it is kept; where n lists it, only there, or
+ * the next generation would never be the same as this one. */
 static int keep_doubtful(struct step *s, enum blob_class class,
 			 const struct hash *id, struct err *e)
 {
-	for (size_t i = 0; i < s->marked_count; i++)
-		if (keep_in(s, i, class, id, e) < 0)
-			return -1;
+	int kept = 0;
+
+	for (int listed = 1; listed >= 0 && kept == 0; listed--)
+		for (size_t i = 0; i < s->marked_count; i++) {
+			int got = s->marked[i].listed == listed
+					  ? keep_in(s, i, class, id, e)
+					  : 0;
+
+			if (got < 0)
+				return -1;
+			kept |= got;
+		}
 	return 0;
 }
 

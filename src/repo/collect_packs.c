@@ -97,6 +97,41 @@ static void see_row(struct step *s, struct marked *m, uint32_t i,
 	p->indexed |= m->listed || m->before;
 }
 
+static void add_missing(struct step *s, const struct segment_pack *row)
+{
+	struct pack_rec *p;
+
+	if (pack_find(s, &row->id) != NULL ||
+	    locations_pack(&s->now.doomed, &row->id) != NULL ||
+	    locations_pack(&s->before.doomed, &row->id) != NULL)
+		return;
+	p = pack_new(s, &row->id);
+	p->class = row->class;
+	p->size = row->size;
+	p->missing = true;
+}
+
+/*
+ * A folder that is not mounted, or a copy of the repository that is not whole
+ * yet: what lies there may come back.  So entries in such packs stay, as
+ * frail, and what is there is not taken for nobody's later on.
+ */
+int packs_missing(struct step *s, struct err *e)
+{
+	for (size_t i = 0; i < s->marked_count; i++) {
+		const struct marked *m = &s->marked[i];
+		struct segment_pack row;
+
+		for (uint32_t k = 0;
+		     k < m->about.packs && (m->listed || m->before); k++) {
+			if (index_segment_packs(m->segment, k, &row, 1, e) < 0)
+				return -1;
+			add_missing(s, &row);
+		}
+	}
+	return 0;
+}
+
 static int read_table(struct step *s, struct marked *m, struct err *e)
 {
 	struct segment_pack rows[64];
@@ -274,7 +309,7 @@ static int judge(struct step *s, struct pack_rec *p, struct err *e)
 	bool condemned = locations_pack(&s->now.condemned, &p->id) != NULL;
 	struct locations *to = &s->next.condemned;
 
-	if (p->live > 0 && !p->moving)
+	if (p->missing || (p->live > 0 && !p->moving))
 		return 0;
 	if (doomed || (condemned && !p->moving)) {
 		to = &s->next.doomed;
@@ -390,7 +425,7 @@ static int used_keys(struct step *s, struct idset *used, struct err *e)
 	for (size_t i = 0; i < s->pack_count; i++) {
 		const struct pack_rec *p = &s->packs[i];
 
-		if (p->class != BLOB_DATA)
+		if (p->class != BLOB_DATA || (p->missing && p->live == 0))
 			continue;
 		if (!bytes_zero(p->key.b, ID_SIZE)) {
 			idset_add(used, p->key.b);

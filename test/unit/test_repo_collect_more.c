@@ -108,6 +108,34 @@ static void test_damaged_footer(void **state)
 	assert_int_equal(ck_compare_all(s, all, 2), 4);
 }
 
+/* A pack that is away for a while, as where a folder is not mounted. */
+static void test_away(void **state)
+{
+	AUTO(store_close_at) struct store *s = kit_create_mem(&ck_kit);
+	AUTO(buf_fini) struct buf whole = BUF_INIT;
+	struct fake f = ck_image_of(1);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	ck_backup(s, &f);
+	ck_collect(s);
+	autofree char *pack = some_pack(s);
+
+	kit_load(s, pack, &whole);
+	assert_int_equal(store_del(s, pack, &e), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		struct fake other = ck_image_of(2 + i);
+
+		ck_backup(s, &other);
+		ck_collect(s);
+		ck_forget(s, &other, TOMB_POINT);
+	}
+	ck_collect(s);
+	kit_store(s, pack, &whole);
+	ck_collect(s);
+	assert_int_equal(ck_compare_all(s, &f, 1), 1);
+}
+
 static void must_refuse(struct store *s, const char *words)
 {
 	AUTO(collect_result_fini) struct collect_result r = { 0 };
@@ -522,6 +550,7 @@ int main(void)
 		cmocka_unit_test(test_session),
 		cmocka_unit_test(test_lost_pack),
 		cmocka_unit_test(test_damaged_footer),
+		cmocka_unit_test(test_away),
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_refuses_outcome),
 		cmocka_unit_test(test_orphans),
