@@ -311,10 +311,16 @@ static int find(struct fetch *f, enum blob_class class, const struct hash *id,
 	const struct index_ask ask = { .most = TIER_FRAIL, .skip = skip };
 	struct err why = ERR_INIT;
 	struct index_hit hit;
+	int found = index_find(f->repo->index, &ask, class, id, &hit, &why);
 
-	if (index_find(f->repo->index, &ask, class, id, &hit, &why) == 1) {
+	if (found == 1) {
 		*place = hit.place;
 		return 0;
+	}
+	if (found < 0) {
+		*e = why;
+		return err_ctx(e, "cannot look up a %s",
+			       class == BLOB_DATA ? "chunk" : "node");
 	}
 	return missing(f, class, id, &why, e);
 }
@@ -422,11 +428,13 @@ int fetch_at(struct fetch *f, const struct place *place, const struct hash *id,
 int fetch_get(struct fetch *f, enum blob_class class, const struct hash *id,
 	      const uint8_t **data, size_t *size, struct err *e)
 {
+	unsigned rounds = index_rounds(f->repo->index);
 	struct err why = ERR_INIT;
 
 	if (get_any(f, class, id, data, size, &why) == 0)
 		return 0;
-	if (why.code != ERR_REFUSED && index_last_resort(f->repo->index) &&
+	if (why.code != ERR_REFUSED &&
+	    index_last_resort(f->repo->index, rounds) &&
 	    get_any(f, class, id, data, size, &why) == 0)
 		return 0;
 	*e = why;

@@ -9,32 +9,12 @@
 #include "base/num.h"
 #include "base/team.h"
 #include "repo/generation.h"
+#include "repo/index_internal.h"
 #include "repo/index_keep.h"
-#include "repo/index_view.h"
 
 /* So many missing segments are fetched at a time: each needs three times its
  * size in memory while it is. */
 #define FETCHERS 2
-
-/* A segment that could not be opened, or read, last time. */
-struct trouble {
-	char *name;
-	struct err why;
-};
-
-struct index {
-	struct index_local local;
-	struct view *_Atomic view; /* read without the lock */
-	pthread_mutex_t lock;      /* all below, and who changes the view */
-	struct index_segment **segments; /* in the order of opening */
-	size_t count;
-	struct index_segment **by_name; /* the same, sorted */
-	struct generation listed;       /* that index_refresh() has read */
-	bool has_listed;
-	struct trouble *troubles;
-	size_t trouble_count;
-	bool resorted; /* index_last_resort() was done */
-};
 
 struct index *index_new(const struct index_parts *parts)
 {
@@ -43,6 +23,10 @@ struct index *index_new(const struct index_parts *parts)
 
 	index_local_init(&ix->local, parts);
 	pthread_mutex_init(&ix->lock, NULL);
+	pthread_mutex_init(&ix->resort_lock, NULL);
+	troubles_init(&ix->troubles);
+	atomic_init(&ix->rounds, 0);
+	atomic_init(&ix->whole, false);
 	atomic_init(&ix->view, view_new(&empty));
 	return ix;
 }
@@ -54,63 +38,18 @@ void index_free(struct index *ix)
 	view_free(atomic_load(&ix->view));
 	for (size_t i = 0; i < ix->count; i++)
 		index_segment_free(ix->segments[i]);
-	for (size_t i = 0; i < ix->trouble_count; i++)
-		free(ix->troubles[i].name);
 	generation_fini(&ix->listed);
 	free(ix->segments);
 	free(ix->by_name);
-	free(ix->troubles);
+	troubles_fini(&ix->troubles);
+	pthread_mutex_destroy(&ix->resort_lock);
 	pthread_mutex_destroy(&ix->lock);
 	free(ix);
 }
 
-/* ---- trouble --------------------------------------------------------- */
-
-/* Under the lock: the number of the trouble with this segment, or the count. */
-static size_t trouble_of(const struct index *ix, const char *name)
-{
-	size_t i = 0;
-
-	while (i < ix->trouble_count && strcmp(ix->troubles[i].name, name) != 0)
-		i++;
-	return i;
-}
-
-static void note_trouble(struct index *ix, const char *name,
-			 const struct err *why)
-{
-	pthread_mutex_lock(&ix->lock);
-	size_t i = trouble_of(ix, name);
-
-	if (i == ix->trouble_count) {
-		ix->troubles = mem_grow(ix->troubles, ++ix->trouble_count,
-					sizeof(*ix->troubles));
-		ix->troubles[i].name = mem_strdup(name);
-	}
-	ix->troubles[i].why = *why;
-	pthread_mutex_unlock(&ix->lock);
-}
-
-/* Under the lock: it is over. */
-static void drop_trouble(struct index *ix, const char *name)
-{
-	size_t i = trouble_of(ix, name);
-
-	if (i == ix->trouble_count)
-		return;
-	free(ix->troubles[i].name);
-	ix->troubles[i] = ix->troubles[--ix->trouble_count];
-}
-
 bool index_trouble(struct index *ix, struct err *why)
 {
-	pthread_mutex_lock(&ix->lock);
-	bool any = ix->trouble_count > 0;
-
-	if (any)
-		*why = ix->troubles[0].why;
-	pthread_mutex_unlock(&ix->lock);
-	return any;
+	return troubles_first(&ix->troubles, why);
 }
 
 /* ---- views: under the lock ------------------------------------------- */
@@ -142,6 +81,13 @@ static struct index_segment *find_open(const struct index *ix, const char *name)
 	return found ? ix->by_name[at] : NULL;
 }
 
+/* Open, and nothing was wrong with it so far. */
+static bool can_read(struct index *ix, const char *name)
+{
+	return find_open(ix, name) != NULL &&
+	       !troubles_has(&ix->troubles, name);
+}
+
 static void publish(struct index *ix, struct view *v)
 {
 	v->older = atomic_load(&ix->view);
@@ -158,12 +104,15 @@ static void renew_view(struct index *ix)
 	struct view_new n = { .listed = all,
 			      .frail = all + most,
 			      .others = all + 2 * most };
+	bool whole = ix->has_listed;
 
 	for (size_t i = 0; i < ix->count; i++)
 		ix->segments[i]->listed = false;
 	for (size_t i = 0; i < g->segment_count; i++) {
 		struct index_segment *s = find_open(ix, g->segments[i].name);
 
+		if (!g->segments[i].frail)
+			whole &= can_read(ix, g->segments[i].name);
 		if (s == NULL || s->listed)
 			continue;
 		s->listed = true;
@@ -175,6 +124,7 @@ static void renew_view(struct index *ix)
 	for (size_t i = 0; i < ix->count; i++)
 		if (!ix->segments[i]->listed)
 			n.others[n.other_count++] = ix->segments[i];
+	atomic_store(&ix->whole, whole);
 	publish(ix, view_new(&n));
 }
 
@@ -228,7 +178,7 @@ static void add_segment(struct index *ix, struct index_segment *s)
 	pthread_mutex_lock(&ix->lock);
 	size_t at = name_at(ix, s->name, &there);
 
-	drop_trouble(ix, s->name);
+	troubles_drop(&ix->troubles, s->name);
 	if (!there) {
 		insert(ix, s, at);
 		if (is_listed(ix, s->name) ||
@@ -248,7 +198,7 @@ int index_open_segment(struct index *ix, const char *name, struct err *e)
 
 	if (s == NULL) {
 		err_ctx(e, "index segment '%s'", name);
-		note_trouble(ix, name, e);
+		troubles_note(&ix->troubles, name, e);
 		return -1;
 	}
 	add_segment(ix, s);
@@ -423,19 +373,34 @@ int index_open_siblings(struct index *ix, uint64_t generation, struct err *e)
 	return 0;
 }
 
-bool index_last_resort(struct index *ix)
+/* ---- is it all there? ------------------------------------------------ */
+
+bool index_whole(const struct index *ix)
 {
-	struct err ignored = ERR_INIT;
+	return atomic_load(&ix->whole);
+}
+
+bool index_leans_open(struct index *ix, const struct index_segment *s)
+{
+	char *const *leans = index_segment_leans(s);
+	bool open = true;
 
 	pthread_mutex_lock(&ix->lock);
-	bool first = !ix->resorted;
-
-	ix->resorted = true;
+	for (uint32_t i = 0; open && i < s->about.leans; i++)
+		open = can_read(ix, leans[i]);
 	pthread_mutex_unlock(&ix->lock);
-	if (!first)
-		return false;
-	index_open_sessions(ix, &ignored);
-	return true;
+	return open;
+}
+
+/* It cannot be read any more, after it was opened. */
+static void note_unreadable(struct index *ix, const struct index_segment *s,
+			    const struct err *why)
+{
+	troubles_note(&ix->troubles, s->name, why);
+	pthread_mutex_lock(&ix->lock);
+	if (s->listed)
+		atomic_store(&ix->whole, false);
+	pthread_mutex_unlock(&ix->lock);
 }
 
 /* ---- looking up ------------------------------------------------------ */
@@ -460,14 +425,31 @@ struct sought {
 	unsigned skip; /* hits that are still to be passed over */
 	struct index_hit *hit;
 	struct err *why;
+	bool unsure; /* somewhere it could not be looked for */
 };
 
-static bool check(const struct sought *w)
+/* It may be there next time; of several reasons this is the one to tell. */
+static void note_why(struct sought *w, const struct err *why)
+{
+	bool passing = index_passing(why);
+
+	if (passing || !w->unsure)
+		*w->why = *why;
+	w->unsure |= passing;
+}
+
+static bool check(struct sought *w)
 {
 	struct footers *f = w->ix->local.parts.footers;
+	struct err trouble = ERR_INIT;
 
-	return f == NULL ||
-	       footers_check(f, &w->hit->place, w->id, w->why) == 1;
+	if (f == NULL)
+		return true;
+	int same = footers_check(f, &w->hit->place, w->id, &trouble);
+
+	if (same < 0)
+		note_why(w, &trouble);
+	return same == 1;
 }
 
 static bool find_in(struct sought *w, const struct index_segment *s)
@@ -481,10 +463,10 @@ static bool find_in(struct sought *w, const struct index_segment *s)
 		if (found == 1 && check(w) && w->skip-- == 0)
 			return true;
 	}
-	if (found < 0) {
-		note_trouble(w->ix, s->name, &trouble);
-		*w->why = trouble;
-	}
+	if (found < 0 && !index_passing(&trouble))
+		note_unreadable(w->ix, s, &trouble);
+	if (found < 0)
+		note_why(w, &trouble);
 	return false;
 }
 
@@ -523,7 +505,13 @@ int index_find(struct index *ix, const struct index_ask *ask,
 	       struct index_hit *hit, struct err *why)
 {
 	struct index_hit got;
-	struct sought w = { ix, ask, class, id, ask->skip, &got, why };
+	struct sought w = { .ix = ix,
+			    .ask = ask,
+			    .class = class,
+			    .id = id,
+			    .skip = ask->skip,
+			    .hit = &got,
+			    .why = why };
 	const struct view *v =
 		atomic_load_explicit(&ix->view, memory_order_acquire);
 	size_t others = atomic_load_explicit(&v->count, memory_order_acquire);
@@ -536,5 +524,5 @@ int index_find(struct index *ix, const struct index_ask *ask,
 			return 1;
 		}
 	}
-	return 0;
+	return w.unsure ? -1 : 0;
 }

@@ -20,6 +20,9 @@
 
 struct index;
 
+/* An open segment; lives as long as the index. */
+struct index_segment;
+
 /*
  * Borrowed parts.  cache_dir is for one repository only, and may be removed at
  * any time; what cannot be kept there, or when it is NULL, is kept in nameless
@@ -60,9 +63,26 @@ int index_open_segment(struct index *ix, const char *name, struct err *e);
  * could be opened.  ERR_NOT_FOUND when there is no such generation any more. */
 int index_open_generation(struct index *ix, uint64_t number, struct err *e);
 
-/* For when all else has failed: open everything under idx/.  Once; false when
- * that was done before. */
-bool index_last_resort(struct index *ix);
+/*
+ * For when all else has failed: read the newest generation again, and open
+ * everything under idx/; once, and again when the generation has moved since.
+ * `seen` is what index_rounds() was before the look-up that failed: true when
+ * there is more now than then, perhaps because another thread was at it, which
+ * is waited for.  So who gets true looks again.
+ */
+unsigned index_rounds(const struct index *ix);
+bool index_last_resort(struct index *ix, unsigned seen);
+
+/*
+ * Is everything open that the newest generation lists, frail segments aside?
+ * Else what a node leads to may be lost, although the node is found: a writer
+ * must not take it for known.
+ */
+bool index_whole(const struct index *ix);
+
+/* Is everything open that this segment leans on?  Else the same goes for what
+ * is found in it. */
+bool index_leans_open(struct index *ix, const struct index_segment *s);
 
 /* Where an entry was found. */
 enum index_tier {
@@ -79,9 +99,6 @@ struct index_ask {
 	unsigned skip;        /* so many hits are passed over */
 };
 
-/* An open segment; lives as long as the index. */
-struct index_segment;
-
 struct index_hit {
 	struct place place;
 	enum index_tier tier;
@@ -92,7 +109,8 @@ struct index_hit {
 /*
  * Find a chunk (BLOB_DATA) or node (BLOB_NODE): 1 and the hit, checked against
  * the pack's footer; 0 when it is not there (why may then say what is
- * damaged).
+ * damaged); -1 and why when it is not known, for something could not be read
+ * that may well be there: no memory, no answer.
  */
 int index_find(struct index *ix, const struct index_ask *ask,
 	       enum blob_class class, const struct hash *id,

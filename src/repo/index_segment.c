@@ -60,6 +60,12 @@ struct index_segment *index_segment_open(struct index_local *local,
 
 /* ---- damage ---------------------------------------------------------- */
 
+bool index_passing(const struct err *e)
+{
+	return e->code != ERR_NONE && e->code != ERR_INTEGRITY &&
+	       e->code != ERR_NOT_FOUND;
+}
+
 static struct kept *kept_now(const struct index_segment *s)
 {
 	return atomic_load_explicit(&s->keeping->kept, memory_order_acquire);
@@ -83,7 +89,7 @@ static int replace(const struct index_segment *s, struct kept *failed,
 			       "and cannot be read again",
 			       s->name);
 	if (index_keep_load(s->local, s->name, &k->shelf, e) < 0) {
-		keeping->hopeless = true;
+		keeping->hopeless = !index_passing(e);
 		return err_ctx(e, "index segment '%s'", s->name);
 	}
 	keeping->mended++;
@@ -92,15 +98,20 @@ static int replace(const struct index_segment *s, struct kept *failed,
 	return 0;
 }
 
-/* 0: what failed with e may be tried again. */
+/* 0: what failed with e may be tried again.  Where there is nothing to mend it
+ * with, it is the first failure that tells whether it was damage. */
 static int mend(const struct index_segment *s, struct kept *failed,
 		struct err *e)
 {
+	const struct err first = *e;
+
 	err_clear(e);
 	pthread_mutex_lock(&s->keeping->lock);
 	int mended = replace(s, failed, e);
 
 	pthread_mutex_unlock(&s->keeping->lock);
+	if (mended < 0 && index_passing(&first))
+		*e = first;
 	return mended;
 }
 

@@ -41,23 +41,42 @@ static int open_index(struct repo *r, struct err *e)
 	return index_open_sessions(r->index, &why);
 }
 
+/* A collector may have merged it into the index; a damaged one is not needed
+ * where another names the same places. */
+static bool can_do_without(const struct err *why)
+{
+	return why->code == ERR_NOT_FOUND || why->code == ERR_INTEGRITY;
+}
+
+/* What it leans on: segments, and the index that its writer had, of which a
+ * collector may have seen no use when the set was committed late. */
+static int open_leans(struct repo *r, const struct set *set, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	for (size_t i = 0; i < set->segment_count; i++) {
+		err_clear(&why);
+		if (index_open_segment(r->index, set->segments[i], &why) < 0 &&
+		    !can_do_without(&why)) {
+			*e = why;
+			return -1;
+		}
+	}
+	err_clear(&why);
+	if (index_open_generation(r->index, set->generation, &why) < 0 &&
+	    !can_do_without(&why)) {
+		*e = why;
+		return -1;
+	}
+	return 0;
+}
+
 static int open_segments(struct repo *r, const struct set *set, struct err *e)
 {
 	if (open_index(r, e) < 0)
 		return -1;
 	err_clear(e);
-	for (size_t i = 0; set != NULL && i < set->segment_count; i++) {
-		struct err why = ERR_INIT;
-
-		/* a collector may have merged it into the index; a damaged
-		 * one is not needed where another names the same places */
-		if (index_open_segment(r->index, set->segments[i], &why) < 0 &&
-		    why.code != ERR_NOT_FOUND && why.code != ERR_INTEGRITY) {
-			*e = why;
-			return -1;
-		}
-	}
-	return 0;
+	return set != NULL ? open_leans(r, set, e) : 0;
 }
 
 struct reader_image *reader_open(struct repo *r, const struct set *set,

@@ -101,9 +101,10 @@ static struct usage_pack *look_up(struct walk *w, enum blob_class class,
 	struct err why = ERR_INIT;
 	struct index_hit hit;
 	struct usage_pack *p = NULL;
+	unsigned rounds = index_rounds(w->repo->index);
 
 	if (index_find(w->repo->index, &ask, class, id, &hit, &why) == 1 ||
-	    (index_last_resort(w->repo->index) &&
+	    (index_last_resort(w->repo->index, rounds) &&
 	     index_find(w->repo->index, &ask, class, id, &hit, &why) == 1)) {
 		*place = hit.place;
 		p = usage_slot(&w->usage, w->repo->footers, place, slot, &why);

@@ -72,11 +72,12 @@ static void blame(struct verify *v, enum blob_class class,
 static int look_up(struct verify *v, enum blob_class class,
 		   const struct hash *id, struct place *place, struct err *e)
 {
+	unsigned rounds = index_rounds(v->repo->index);
 	struct err why = ERR_INIT;
 	char hex[17];
 
 	if (find_good(v, class, id, place, &why) ||
-	    (index_last_resort(v->repo->index) &&
+	    (index_last_resort(v->repo->index, rounds) &&
 	     find_good(v, class, id, place, &why)))
 		return 0;
 	blame(v, class, id);
