@@ -111,7 +111,6 @@ int intake_publish(struct intake *in, struct worker *w, struct err *e)
 	return 0;
 }
 
-/* A segment that is there, but cannot be opened, keeps its number. */
 static int is_there(struct intake *in, const char *name, struct err *e)
 {
 	struct store_stat st;
@@ -124,16 +123,34 @@ static int is_there(struct intake *in, const char *name, struct err *e)
 	return 0;
 }
 
+/* One of the session's own, and what it leans on. */
+static int go_on_with(struct intake *in, const char *name, struct err *e)
+{
+	const struct index_segment *s;
+	struct index_about about;
+
+	if (index_open_segment(in->repo->index, name, e) < 0)
+		return -1;
+	s = index_segment_named(in->repo->index, name);
+	if (!leans_try(&in->leans, in->repo->index, s))
+		return err_set(e, ERR_INTEGRITY,
+			       "cannot go on after '%s': a part of the index "
+			       "cannot be read; run the backup again",
+			       name);
+	index_segment_about(s, &about);
+	count_entries(in, about.nodes + about.chunks);
+	in->published++;
+	return 0;
+}
+
 /*
- * All segments were opened before.  What the dead process had found in those
- * of siblings is found again, where it is needed.  Its packs that no segment
- * names are garbage.
+ * The session was adopted because all of them can be read (session_adopt.h).
+ * What the dead process had found in those of siblings is found again, where
+ * it is needed.  Its packs that no segment names are garbage.
  */
 int intake_go_on(struct intake *in, struct err *e)
 {
 	for (;;) {
-		const struct index_segment *s;
-		struct index_about about;
 		char name[SEGMENT_NAME];
 
 		segment_name(&in->session.id, in->published, name);
@@ -141,12 +158,7 @@ int intake_go_on(struct intake *in, struct err *e)
 
 		if (there <= 0)
 			return there;
-		in->published++;
-		s = index_segment_named(in->repo->index, name);
-		if (s == NULL)
-			continue;
-		index_segment_about(s, &about);
-		count_entries(in, about.nodes + about.chunks);
-		leans_on(&in->leans, s);
+		if (go_on_with(in, name, e) < 0)
+			return -1;
 	}
 }

@@ -36,25 +36,62 @@ void worker_free(struct worker *w)
 
 /* ---- known? ---------------------------------------------------------- */
 
-/* A sibling's segment that something was found in: ours leans on it now, and
- * on all that it leans on, so that what lies below a node is known, too. */
-static void lean_on(struct intake *in, const struct index_segment *s)
+/*
+ * A sibling's segment that something was found in: ours leans on it now, and
+ * on all that it leans on, so that what lies below a node is known, too.
+ * False where some of that cannot be had: who leaned on it would be as broken.
+ */
+static bool lean_on(struct intake *in, const struct index_segment *s)
 {
 	pthread_mutex_lock(&in->leans_lock);
-	leans_on(&in->leans, s);
+	bool leans = leans_try(&in->leans, in->repo->index, s);
+
 	pthread_mutex_unlock(&in->leans_lock);
+	return leans;
 }
 
-/* A place that is not noted as damaged. */
-static bool find_place(struct intake *in, enum blob_class class,
-		       const struct hash *id, struct index_hit *hit)
+static bool is_own(const struct intake *in, const struct index_segment *s)
+{
+	struct index_about about;
+
+	index_segment_about(s, &about);
+	return memcmp(about.session.b, in->session.id.b, ID_SIZE) == 0;
+}
+
+/*
+ * While a part of the generation's index cannot be read, what a node leads to
+ * may be just there: then nodes are looked below, and what is missing is
+ * stored again.  What was found is there, so chunks are good, and so are nodes
+ * of our own, which we have looked below.
+ */
+static bool leads_somewhere(const struct intake *in,
+			    const struct index_hit *hit)
+{
+	return index_whole(in->repo->index) ||
+	       (!in->session.adopted && is_own(in, hit->segment));
+}
+
+static bool may_use(struct intake *in, enum blob_class class,
+		    const struct index_hit *hit)
+{
+	if (damage_has(&in->damage, &hit->place))
+		return false;
+	if (class == BLOB_NODE && !leads_somewhere(in, hit))
+		return false;
+	return hit->tier != TIER_SIBLING || lean_on(in, hit->segment);
+}
+
+/* Is it in the index?  Where that cannot be said it is stored again. */
+static bool is_found(struct intake *in, enum blob_class class,
+		     const struct hash *id)
 {
 	struct index_ask ask = in->ask;
 	struct err ignored = ERR_INIT;
+	struct index_hit hit;
 
-	while (index_find(in->repo->index, &ask, class, id, hit, &ignored) ==
+	while (index_find(in->repo->index, &ask, class, id, &hit, &ignored) ==
 	       1) {
-		if (!damage_has(&in->damage, &hit->place))
+		if (may_use(in, class, &hit))
 			return true;
 		ask.skip++;
 	}
@@ -65,15 +102,8 @@ static bool find_place(struct intake *in, enum blob_class class,
 static bool is_known(struct intake *in, enum blob_class class,
 		     const struct hash *id)
 {
-	struct index_hit hit;
-
-	if (claims_has(in->claims, id) || claims_has(in->leaving, id))
-		return true;
-	if (!find_place(in, class, id, &hit))
-		return false;
-	if (hit.tier == TIER_SIBLING)
-		lean_on(in, hit.segment);
-	return true;
+	return claims_has(in->claims, id) || claims_has(in->leaving, id) ||
+	       is_found(in, class, id);
 }
 
 /* True when it is ours to store now. */

@@ -13,6 +13,7 @@ void leans_fini(struct leans *l)
 		free(l->names[i]);
 	free(l->names);
 	free(l->seen);
+	free(l->shunned);
 	memset(l, 0, sizeof(*l));
 }
 
@@ -36,10 +37,11 @@ void leans_add(struct leans *l, const char *name)
 }
 
 /* The one that was added last is asked for most. */
-static bool has_seen(const struct leans *l, const struct index_segment *s)
+static bool has(const struct index_segment *const *list, size_t count,
+		const struct index_segment *s)
 {
-	for (size_t i = l->seen_count; i > 0; i--)
-		if (l->seen[i - 1] == s)
+	for (size_t i = count; i > 0; i--)
+		if (list[i - 1] == s)
 			return true;
 	return false;
 }
@@ -49,7 +51,7 @@ void leans_on(struct leans *l, const struct index_segment *s)
 	char *const *more = index_segment_leans(s);
 	struct index_about about;
 
-	if (has_seen(l, s))
+	if (has(l->seen, l->seen_count, s))
 		return;
 	l->seen = mem_grow(l->seen, l->seen_count + 1, sizeof(*l->seen));
 	l->seen[l->seen_count++] = s;
@@ -57,4 +59,20 @@ void leans_on(struct leans *l, const struct index_segment *s)
 	index_segment_about(s, &about);
 	for (uint32_t i = 0; i < about.leans; i++)
 		leans_add(l, more[i]);
+}
+
+bool leans_try(struct leans *l, struct index *ix, const struct index_segment *s)
+{
+	if (has(l->seen, l->seen_count, s))
+		return true;
+	if (has(l->shunned, l->shunned_count, s))
+		return false;
+	if (index_leans_open(ix, s)) {
+		leans_on(l, s);
+		return true;
+	}
+	l->shunned =
+		mem_grow(l->shunned, l->shunned_count + 1, sizeof(*l->shunned));
+	l->shunned[l->shunned_count++] = s;
+	return false;
 }

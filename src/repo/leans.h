@@ -20,6 +20,10 @@ struct leans {
 	/* segments that were added, so that asking again costs little */
 	const struct index_segment **seen;
 	size_t seen_count;
+
+	/* those of which leans_try() has said no */
+	const struct index_segment **shunned;
+	size_t shunned_count;
 };
 
 void leans_fini(struct leans *l);
@@ -29,5 +33,10 @@ void leans_add(struct leans *l, const char *name);
 
 /* Add a segment and all that it leans on. */
 void leans_on(struct leans *l, const struct index_segment *s);
+
+/* The same, unless something that it leans on is not open: then it is false,
+ * for good. */
+bool leans_try(struct leans *l, struct index *ix,
+	       const struct index_segment *s);
 
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -18,6 +20,9 @@
  * nothing is lost but time.
  */
 
+/* New ids that are tried. */
+#define LOCK_TRIES 4
+
 static void closedir_at(DIR **at)
 {
 	if (*at != NULL)
@@ -30,30 +35,53 @@ static char *locks_dir(struct repo *r)
 				    : NULL;
 }
 
+/* Whoever finds that a session is over removes its file before the lock goes:
+ * a lock on what has no name any more keeps nobody out. */
+static bool is_at(int fd, const char *path)
+{
+	struct stat ours, named;
+
+	return fstat(fd, &ours) == 0 && lstat(path, &named) == 0 &&
+	       ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
 static int lock_file(const char *path, struct session *s)
 {
 	struct err ignored = ERR_INIT;
-	int fd;
+	autofd int fd = -1;
 
-	if (file_lock(path, &fd, &ignored) < 0)
+	if (file_lock(path, &fd, &ignored) < 0 || !is_at(fd, path))
 		return -1;
 	s->lock = mem_alloc(sizeof(*s->lock));
-	*s->lock = (struct session_lock){ .fd = fd, .path = mem_strdup(path) };
+	*s->lock = (struct session_lock){ .fd = fd_take(&fd),
+					  .path = mem_strdup(path) };
 	return 0;
 }
 
+static bool lock_in(const char *dir, struct session *s)
+{
+	char hex[ID_TEXT];
+
+	hex_encode(s->id.b, ID_SIZE, hex);
+	autofree char *path = path_join(dir, hex);
+
+	return lock_file(path, s) == 0;
+}
+
+/* Who looks for sessions to go on in may have had the new file's lock before
+ * us, and would have it again: its id is not used. */
 void session_lock(struct repo *r, struct session *s)
 {
 	struct err ignored = ERR_INIT;
 	autofree char *dir = locks_dir(r);
-	char hex[ID_TEXT];
 
 	if (dir == NULL || dir_make(dir, 0700, &ignored) < 0)
 		return;
-	hex_encode(s->id.b, ID_SIZE, hex);
-	autofree char *path = path_join(dir, hex);
-
-	lock_file(path, s);
+	for (unsigned i = 0; i < LOCK_TRIES; i++) {
+		if (lock_in(dir, s))
+			return;
+		keys_random(s->id.b, ID_SIZE);
+	}
 }
 
 void session_close(struct session *s, bool over)
@@ -104,6 +132,75 @@ static int can_go_on(struct repo *r, const struct session *s, const char *host)
 	return same ? is_undecided(r, &s->id) : 0;
 }
 
+/* Numbers of a session's segments in the store. */
+struct numbers {
+	char own[SEGMENT_NAME]; /* their names without the number */
+	size_t own_len;
+	unsigned count, end;
+};
+
+static int note_number(void *ctx, const char *name, const struct store_stat *st,
+		       struct err *e)
+{
+	struct numbers *n = ctx;
+
+	(void)st;
+	(void)e;
+	if (strncmp(name, n->own, n->own_len) != 0)
+		return 0;
+	unsigned long number = strtoul(name + n->own_len, NULL, 10);
+
+	n->count++;
+	if (number < UINT_MAX && number + 1 > n->end)
+		n->end = (unsigned)number + 1;
+	return 0;
+}
+
+/* One of them with all that it leans on. */
+static int open_with_leans(struct index *ix, const char *name, struct err *e)
+{
+	struct index_about about;
+
+	if (index_open_segment(ix, name, e) < 0)
+		return -1;
+	const struct index_segment *s = index_segment_named(ix, name);
+	char *const *leans = index_segment_leans(s);
+
+	index_segment_about(s, &about);
+	for (uint32_t i = 0; i < about.leans; i++)
+		if (index_open_segment(ix, leans[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+/*
+ * A node in one of its segments leads to others, and into the index: it is of
+ * no use when one is missing or damaged.  Answers as above.
+ */
+static int can_be_read(struct repo *r, const struct session *s)
+{
+	struct numbers n = { .count = 0 };
+	struct err why = ERR_INIT;
+	char name[SEGMENT_NAME];
+
+	segment_name(&s->id, 0, n.own);
+	n.own_len = strlen(n.own) - 1;
+	if (!index_whole(r->index) ||
+	    store_list(r->store, "idx/", note_number, &n, &why) < 0)
+		return -1;
+	if (n.end != n.count)
+		return 0;
+	for (unsigned i = 0; i < n.count; i++) {
+		segment_name(&s->id, i, name);
+		if (open_with_leans(r->index, name, &why) < 0)
+			return why.code == ERR_NOT_FOUND ||
+					       why.code == ERR_INTEGRITY
+				       ? 0
+				       : -1;
+	}
+	return 1;
+}
+
 /* Locked and undecided: said to live, and then the generation must still be
  * the one that it was opened in. */
 static int take_over(struct repo *r, struct session *s)
@@ -128,6 +225,8 @@ static bool try_one(struct repo *r, const char *host, const char *dir,
 		return false;
 	int can = can_go_on(r, s, host);
 
+	if (can == 1)
+		can = can_be_read(r, s);
 	if (can == 1 && take_over(r, s))
 		return true;
 	session_close(s, can == 0);

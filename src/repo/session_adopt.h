@@ -16,14 +16,17 @@ struct session_lock {
 	char *path;
 };
 
-/* Lock a new session, before others can see it.  Where that is not possible
- * nobody will go on in it. */
+/*
+ * Lock a new session, before others can see it.  Where that is not possible it
+ * gets another id, of which there is no file: nobody will go on in it.
+ */
 void session_lock(struct repo *r, struct session *s);
 
 /*
  * A session of this host and of this generation, the newest, that has no
  * outcome, and whose process is gone: true, and it is ours.  Two processes
- * never get the same one.
+ * never get the same one.  All its segments, and what they lean on, are open
+ * then, and the index is whole: what it has published may be relied on.
  */
 bool session_adopt(struct repo *r, const char *host, uint64_t generation,
 		   struct session *s);

@@ -11,10 +11,12 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "repo/collect.h"
 #include "repo/generation.h"
 #include "repo/session.h"
+#include "repo/session_adopt.h"
 #include "repo_kit.h"
 
 /* Going on in the session of a process that was killed. */
@@ -237,14 +239,90 @@ static void test_moved(void **state)
 	verify_clean(r);
 }
 
+static void spoil_bytes(struct store *s, const char *name)
+{
+	AUTO(buf_fini) struct buf b = BUF_INIT;
+
+	kit_load(s, name, &b);
+	b.p[b.len / 2] ^= 1;
+	kit_store(s, name, &b);
+}
+
+static void spoil_all(struct store *s, const char *name)
+{
+	struct err e = ERR_INIT;
+
+	assert_int_equal(store_del(s, name, &e), 0);
+}
+
+/* Nobody goes on where a part of what was published cannot be read. */
+static void refuse_spoilt(void (*spoil)(struct store *, const char *))
+{
+	AUTO(kit_names_fini) struct kit_names names = { .names = NULL };
+	struct err e = ERR_INIT;
+	AUTO(store_close_at) struct store *s = store_dir_open(path, &e);
+
+	kill_writer(start_writer());
+	AUTO(repo_close_at) struct repo *r = open_cached();
+
+	kit_list(s, "sess/", &names);
+	assert_int_equal(names.count, 1);
+	autofree char *first = mem_fmt("idx/%s-0", path_base(names.names[0]));
+	autofree char *copy = path_join(r->cache_dir, first);
+
+	unlink(copy);
+	spoil(s, first);
+	struct kit_backup b = backup(r);
+
+	assert_int_equal(count("sess/"), 2);
+	set_fini(&b.set);
+}
+
+static void test_damaged(void **state)
+{
+	(void)state;
+	refuse_spoilt(spoil_bytes);
+}
+
+static void test_gap(void **state)
+{
+	(void)state;
+	refuse_spoilt(spoil_all);
+}
+
+/* Another process has the lock before us: that id is not for us. */
+static void test_lock_taken(void **state)
+{
+	AUTO(repo_close_at) struct repo *r = open_cached();
+	struct session mine = { .id = { { 7 } } }, other = mine;
+	struct err e = ERR_INIT;
+	char hex[ID_TEXT];
+
+	(void)state;
+	session_lock(r, &mine);
+	assert_non_null(mine.lock);
+	assert_memory_equal(mine.id.b, other.id.b, ID_SIZE);
+	session_lock(r, &other);
+	assert_memory_not_equal(mine.id.b, other.id.b, ID_SIZE);
+	assert_non_null(other.lock);
+	hex_encode(other.id.b, ID_SIZE, hex);
+	assert_string_equal(path_base(other.lock->path), hex);
+	int fd;
+
+	assert_int_equal(file_lock(other.lock->path, &fd, &e), -1);
+	session_close(&mine, true);
+	session_close(&other, true);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_go_on),
-		cmocka_unit_test(test_alive),
-		cmocka_unit_test(test_two),
-		cmocka_unit_test(test_moved),
+		TEST(test_go_on),      TEST(test_alive),   TEST(test_two),
+		TEST(test_moved),      TEST(test_damaged), TEST(test_gap),
+		TEST(test_lock_taken),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
