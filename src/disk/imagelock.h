@@ -14,6 +14,12 @@
  */
 int imagelock_take(int fd, const char *path, struct err *e);
 
+/*
+ * Keep everybody away who writes, or who does not want it to be written, as
+ * QEMU does for a disk of a VM.  ERR_BUSY when there is one now.
+ */
+int imagelock_take_all(int fd, const char *path, struct err *e);
+
 /* Only look: ERR_BUSY when somebody writes to it now. */
 int imagelock_look(int fd, const char *path, struct err *e);
 

@@ -208,7 +208,8 @@ int targets_plan(const struct job_restore *asked, const struct point *p,
 
 /* ---- writing --------------------------------------------------------- */
 
-/* Of a device O_EXCL says that nothing is mounted from it. */
+/* Of a device O_EXCL says that nothing is mounted from it; that no VM has it,
+ * only QEMU's lock. */
 int target_open_raw(const char *path, struct err *e)
 {
 	struct stat st;
@@ -223,8 +224,9 @@ int target_open_raw(const char *path, struct err *e)
 		return -1;
 	if (fd < 0)
 		return err_sys(e, "cannot open '%s'", path);
-	if (!block && (check_format(path, "raw", e) < 0 ||
-		       imagelock_take(fd, path, e) < 0))
+	if (!block && check_format(path, "raw", e) < 0)
+		return -1;
+	if (imagelock_take_all(fd, path, e) < 0)
 		return -1;
 	return fd_take(&fd);
 }

@@ -108,17 +108,16 @@ static void drop_damage(struct catalog *c, const struct idset *sessions,
 }
 
 /* Sets whose session is gone, and what is forgotten, are left out. */
-static int drop_gone(struct repo *r, struct catalog *c, struct err *e)
+static int drop_gone(struct repo *r, struct catalog *c,
+		     const struct tombs *tombs, struct err *e)
 {
 	AUTO(idset_fini) struct idset sessions = IDSET_INIT;
-	AUTO(tombs_fini) struct tombs tombs = { 0 };
 	size_t kept = 0;
 
-	if (store_list(r->store, "sess/", see_session, &sessions, e) < 0 ||
-	    tombs_load(r, &tombs, e) < 0)
+	if (store_list(r->store, "sess/", see_session, &sessions, e) < 0)
 		return -1;
 	for (size_t i = 0; i < c->count; i++) {
-		tombs_apply(&tombs, &c->sets[i]);
+		tombs_apply(tombs, &c->sets[i]);
 		if (c->sets[i].point_count > 0 &&
 		    idset_has(&sessions, c->sets[i].session.b))
 			c->sets[kept++] = c->sets[i];
@@ -126,19 +125,24 @@ static int drop_gone(struct repo *r, struct catalog *c, struct err *e)
 			set_fini(&c->sets[i]);
 	}
 	c->count = kept;
-	drop_damage(c, &sessions, &tombs);
+	drop_damage(c, &sessions, tombs);
 	return 0;
 }
 
-/* Points before sessions: a session is there before its outcome, and goes
- * before it. */
+/*
+ * Tombs before points: a tomb goes after its point, so what was forgotten
+ * before we began never comes back.  Points before sessions: a session is
+ * there before its outcome, and goes before it.
+ */
 int catalog_load(struct repo *r, struct catalog *c, struct err *e)
 {
+	AUTO(tombs_fini) struct tombs tombs = { 0 };
 	struct load l = { r, c };
 
 	memset(c, 0, sizeof(*c));
-	if (store_list(r->store, "points/", load_one, &l, e) < 0 ||
-	    drop_gone(r, c, e) < 0) {
+	if (tombs_load(r, &tombs, e) < 0 ||
+	    store_list(r->store, "points/", load_one, &l, e) < 0 ||
+	    drop_gone(r, c, &tombs, e) < 0) {
 		catalog_fini(c);
 		return err_ctx(e, "cannot list the points");
 	}
