@@ -325,7 +325,6 @@ static void test_no_footer(void **state)
 	const struct index_ask ask = { .most = TIER_FRAIL };
 	const struct fake f = { .size = 2 * EXTENT_SIZE, .seed = 9 };
 	struct kit_backup b = { .images = &f, .count = 1, .workers = 1 };
-	AUTO(kit_names_fini) struct kit_names names = { .names = NULL };
 	struct err e = ERR_INIT;
 	struct index_hit hit;
 
