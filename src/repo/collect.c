@@ -70,9 +70,20 @@ int step_alive(struct step *s, struct err *e)
 
 	if (o->cancel != NULL && atomic_load(o->cancel))
 		return err_set(e, ERR_STOPPED, "stopped by the user");
-	if (o->dry_run)
+	if (!s->opened)
 		return 0;
 	return session_beat(s->c->repo, &s->attempt, e);
+}
+
+/* Whatever comes out of it, the attempt is ended: the put may have worked,
+ * though its answer was lost. */
+int step_open(struct step *s, struct err *e)
+{
+	if (s->opened)
+		return 0;
+	s->opened = true;
+	return session_attempt(s->c->repo, s->c->host, s->number, &s->attempt,
+			       e);
 }
 
 /* ---- earlier sessions ------------------------------------------------------
@@ -157,22 +168,34 @@ static bool same_packs(const struct locations *a, const struct locations *b)
 	return true;
 }
 
-/* Sessions that can go for good once their generation is old enough. */
-static bool any_pending(const struct collect *c)
+/*
+ * A writer that only further generations rid us of: a silent one can be ended
+ * in the next generation, and one without points goes in the one after that.
+ * Collectors' attempts do not count, or there would be no end; nor do sessions
+ * that stay anyway.  1, 0, -1.
+ */
+static int is_pending(struct step *s, const struct known *k, struct err *e)
 {
-	for (size_t i = 0; i < c->known_count; i++) {
-		const struct known *k = &c->known[i];
-		bool attempt =
-			k->recorded && k->record.kind == SESSION_COLLECTOR;
-		bool empty =
-			k->ended == ENDED_COMMIT && k->set.point_count == 0 &&
-			tombs_find(&c->tombs, &k->id, &k->id, TOMB_POINT) ==
-				NULL;
+	bool attempt = k->recorded && k->record.kind == SESSION_COLLECTOR;
+	int64_t beat = 0;
 
-		if (k->listed && is_spent(c, k) && !attempt && !empty)
-			return true;
-	}
-	return false;
+	if (!k->listed || attempt)
+		return 0;
+	if (k->ended == ENDED_NOT)
+		return known_generation(k) == s->number
+			       ? is_silent(s->c, k, &beat, e)
+			       : 0;
+	return is_spent(s->c, k) && is_dated(k) &&
+	       dated_generation(k) <= s->number;
+}
+
+static int any_pending(struct step *s, struct err *e)
+{
+	int pending = 0;
+
+	for (size_t i = 0; pending == 0 && i < s->c->known_count; i++)
+		pending = is_pending(s, &s->c->known[i], e);
+	return pending;
 }
 
 /* Segments are immutable: the same number of them that all stay is the same
@@ -190,12 +213,13 @@ static bool same_index(const struct step *s)
 }
 
 /* Is there anything that the next generation would change?  What n dooms is
- * deleted without one. */
-static bool any_change(const struct step *s)
+ * deleted without one.  1, 0, -1. */
+static int any_change(struct step *s, struct err *e)
 {
-	return s->next.condemned.count > 0 || s->now.condemned.count > 0 ||
-	       !same_packs(&s->next.doomed, &s->now.doomed) || !same_index(s) ||
-	       any_pending(s->c);
+	if (s->next.condemned.count > 0 || s->now.condemned.count > 0 ||
+	    !same_packs(&s->next.doomed, &s->now.doomed) || !same_index(s))
+		return 1;
+	return any_pending(s, e);
 }
 
 /* Is what stands there ours, though the answer was lost?  1, 0, -1. */
@@ -237,6 +261,9 @@ static int put_generation(struct step *s, struct err *e)
 static int publish(struct step *s, enum collect_state *state, struct err *e)
 {
 	uint64_t newest;
+
+	if (step_open(s, e) < 0 || segments_write(s, e) < 0)
+		return -1;
 	int put = put_generation(s, e);
 
 	*state = COLLECT_AGAIN;
@@ -270,12 +297,16 @@ static int decide(struct step *s, enum collect_state *state, struct err *e)
 {
 	*state = COLLECT_DONE;
 	if (carry_in(s, e) < 0 || mark_all(s, e) < 0 || packs_mark(s, e) < 0 ||
-	    compact(s, e) < 0 || packs_judge(s, e) < 0 ||
-	    write_segments(s, e) < 0)
+	    compact(s, e) < 0 || packs_judge(s, e) < 0)
 		return -1;
+	segments_choose(s);
 	if (s->c->o.dry_run)
 		return 0;
-	return any_change(s) ? publish(s, state, e) : leave(s, state, e);
+	int change = any_change(s, e);
+
+	if (change < 0)
+		return -1;
+	return change ? publish(s, state, e) : leave(s, state, e);
 }
 
 /* ---- one step
@@ -359,15 +390,12 @@ static int waits(struct step *s, enum collect_state *state, struct err *e)
 	return count_waiting(s, &s->now.doomed, e);
 }
 
-/* With a session of our own, which is ended whatever comes out. */
+/* A session of our own, where there is one, is ended whatever comes out. */
 static int attempt(struct step *s, enum collect_state *state, struct err *e)
 {
 	struct collect *c = s->c;
 	struct err ignored = ERR_INIT;
 
-	if (!c->o.dry_run &&
-	    session_attempt(c->repo, c->host, s->number, &s->attempt, e) < 0)
-		return -1;
 	int ok = scan(c, e);
 
 	if (ok == 0)
@@ -376,7 +404,7 @@ static int attempt(struct step *s, enum collect_state *state, struct err *e)
 		ok = mark_open(s, e);
 	if (ok == 0)
 		ok = decide(s, state, e);
-	if (c->o.dry_run)
+	if (!s->opened)
 		return ok;
 	/* what it wrote is listed, or garbage */
 	return session_revoke(c->repo, &s->attempt.id, ok == 0 ? e : &ignored) <

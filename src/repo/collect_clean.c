@@ -84,15 +84,11 @@ static int drop_packs(struct collect *c, const struct generation *g,
 
 /* ---- what sessions have left -------------------------------------------- */
 
-/* Before generation n - 1, and ended.  Where nobody can tell of which
- * generation a session is, what it has left stays. */
+/* Before generation n - 1, and ended. */
 static bool is_past(const struct known *k, uint64_t n)
 {
-	bool told = k->ended == ENDED_COMMIT && k->set.host != NULL;
-
-	if (k->ended == ENDED_NOT || (!k->recorded && !told))
-		return false;
-	return (k->recorded ? k->record.generation : k->set.generation) + 1 < n;
+	return k->ended != ENDED_NOT && is_dated(k) &&
+	       dated_generation(k) + 1 < n;
 }
 
 /* Is its session past, or gone? */

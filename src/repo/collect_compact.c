@@ -161,6 +161,34 @@ static int load_pack(struct step *s, const struct footer_use *use,
 	return 0;
 }
 
+static void packer_failed(void *ctx, const struct err *e)
+{
+	struct compaction *k = ctx;
+
+	k->failed = *e;
+}
+
+/* With the first pack that is copied, and not before. */
+static int open_packer(struct compaction *k, struct err *e)
+{
+	struct step *s = k->step;
+
+	if (k->packer != NULL)
+		return 0;
+	if (step_open(s, e) < 0)
+		return -1;
+	const struct packer_parts parts = {
+		.repo = s->c->repo,
+		.session = s->attempt.id,
+		.copies = true,
+		.failed = packer_failed,
+		.ctx = k,
+	};
+
+	k->packer = packer_new(&parts, e);
+	return k->packer != NULL ? 0 : -1;
+}
+
 static int copy_blobs(struct compaction *k, struct pack_rec *p,
 		      const struct footer_use *use, struct err *e)
 {
@@ -171,6 +199,8 @@ static int copy_blobs(struct compaction *k, struct pack_rec *p,
 	if (loaded < 0)
 		return -1;
 	p->moving = loaded == 1;
+	if (p->moving && open_packer(k, e) < 0)
+		return -1;
 	for (uint32_t i = 0; p->moving && i < p->blobs; i++)
 		if (bit_get(s->blob_bits + p->bits, i) &&
 		    copy_blob(k, use, i, data, e) < 0)
@@ -233,37 +263,23 @@ static int copy_all(struct compaction *k, struct err *e)
 	for (size_t i = 0; i < packs; i++)
 		if (s->packs[i].moving && copy_pack(k, &s->packs[i], e) < 0)
 			return -1;
+	/* all that were chosen are damaged */
+	if (k->packer == NULL)
+		return 0;
 	if (packer_drain(k->packer, e) < 0)
 		return -1;
 	settle_moves(k);
 	return 0;
 }
 
-static void packer_failed(void *ctx, const struct err *e)
-{
-	struct compaction *k = ctx;
-
-	k->failed = *e;
-}
-
 int compact(struct step *s, struct err *e)
 {
 	struct compaction k = { .step = s, .failed = ERR_INIT };
-	const struct packer_parts parts = {
-		.repo = s->c->repo,
-		.session = s->attempt.id,
-		.copies = true,
-		.failed = packer_failed,
-		.ctx = &k,
-	};
 
 	if (choose(s, BLOB_DATA, e) < 0 || choose(s, BLOB_NODE, e) < 0)
 		return -1;
 	if (make_moves(s) == 0 || s->c->o.dry_run)
 		return 0;
-	k.packer = packer_new(&parts, e);
-	if (k.packer == NULL)
-		return -1;
 	int ok = copy_all(&k, e);
 
 	packer_free(k.packer); /* joins its thread */

@@ -88,6 +88,11 @@ bool name_id(const char *name, struct id *id);
 /* The generation of a session; of a damaged record, 0. */
 uint64_t known_generation(const struct known *k);
 
+/* Can it be told of which generation an ended session is, and of which?  Where
+ * it cannot, what the session has left stays. */
+bool is_dated(const struct known *k);
+uint64_t dated_generation(const struct known *k);
+
 /* Points of its set that are not forgotten. */
 size_t points_left(const struct collect *c, const struct known *k);
 
@@ -157,6 +162,7 @@ struct step {
 	struct generation now, before;
 	struct generation next;
 	struct session attempt;
+	bool opened; /* the attempt: before the first object of it is put */
 	unsigned segments; /* that we have written */
 	struct fetch *fetch;
 	struct damage damage; /* what notes say */
@@ -226,8 +232,15 @@ int compact(struct step *s, struct err *e);
 
 /* ---- collect_write.c --------------------------------------------------- */
 
-/* Decide which segments stay, write the others anew: s->next's list. */
-int write_segments(struct step *s, struct err *e);
+/* Decide which segments stay, and list those: s->next's list. */
+void segments_choose(struct step *s);
+
+/* Write what is in use of the others, and list that. */
+int segments_write(struct step *s, struct err *e);
+
+/* Open the session of our own, if it is not yet: only now something is to be
+ * written, so a step that has nothing to do leaves nothing. */
+int step_open(struct step *s, struct err *e);
 
 /* Say that the attempt lives, and stop when the user wants to. */
 int step_alive(struct step *s, struct err *e);

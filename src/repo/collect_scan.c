@@ -251,6 +251,16 @@ uint64_t known_generation(const struct known *k)
 	return k->recorded ? k->record.generation : 0;
 }
 
+bool is_dated(const struct known *k)
+{
+	return k->recorded || (k->ended == ENDED_COMMIT && k->set.host != NULL);
+}
+
+uint64_t dated_generation(const struct known *k)
+{
+	return k->recorded ? k->record.generation : k->set.generation;
+}
+
 size_t points_left(const struct collect *c, const struct known *k)
 {
 	size_t left = 0;

@@ -253,7 +253,7 @@ static int write_row(struct step *s, bool frail, struct err *e)
 	return ok;
 }
 
-int write_segments(struct step *s, struct err *e)
+void segments_choose(struct step *s)
 {
 	uint64_t written = 0;
 
@@ -267,7 +267,9 @@ int write_segments(struct step *s, struct err *e)
 	if (written > 0)
 		merge_tiers(s, written);
 	list_those_that_stay(s);
-	if (s->c->o.dry_run)
-		return 0;
+}
+
+int segments_write(struct step *s, struct err *e)
+{
 	return write_row(s, false, e) < 0 ? -1 : write_row(s, true, e);
 }

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "collect_kit.h"
+#include "repo/session.h"
 
 /* ---- tests ------------------------------------------------------------------
  */
@@ -132,6 +133,40 @@ static void test_compact(void **state)
 	assert_int_equal(kit_count(s, "ring/"), 0);
 }
 
+/* Nothing is to be done any more: nothing is made, put or deleted. */
+static void assert_idle(struct store *s)
+{
+	uint64_t newest = ck_newest(s), size = ck_size_of(s, "");
+	size_t count = kit_count(s, "");
+
+	for (int i = 0; i < 2; i++) {
+		struct collect_result r = ck_collect(s);
+
+		assert_int_equal(r.steps, 0);
+		assert_int_equal(r.generation, newest);
+		assert_int_equal(kit_count(s, ""), count);
+		assert_int_equal(ck_size_of(s, ""), size);
+	}
+}
+
+static void test_idle(void **state)
+{
+	AUTO(store_close_at) struct store *s = kit_create_mem(&ck_kit);
+	struct fake fakes[3];
+
+	(void)state;
+	assert_true(kit_count(s, "") > 0);
+	assert_idle(s);
+	assert_int_equal(kit_count(s, "sess/"), 0);
+	ck_fill(s, fakes, 3);
+	ck_collect(s);
+	assert_idle(s);
+	ck_forget(s, &fakes[1], TOMB_POINT);
+	ck_collect(s);
+	assert_idle(s);
+	assert_int_equal(ck_compare_all(s, fakes, 3), 2);
+}
+
 /* ---- sessions ---------------------------------------------------------------
  */
 
@@ -206,6 +241,65 @@ static void test_silent(void **state)
 	ck_collect(s);
 	assert_int_equal(ck_size_of(s, "data/"), data);
 	assert_int_equal(ck_compare_all(s, fakes, 3), 2);
+}
+
+/* A writer of the newest generation was killed, nothing else is to be done:
+ * all that it has left goes by collecting alone. */
+static void test_killed(void **state)
+{
+	AUTO(store_close_at) struct store *s = kit_create_mem(&ck_kit);
+	AUTO(repo_close_at) struct repo *r = kit_open(&ck_kit, s);
+	AUTO(collect_result_fini) struct collect_result live = { 0 };
+	struct fake fakes[2] = { ck_image_of(1), ck_image_of(300) };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	ck_backup(s, &fakes[0]);
+	ck_collect(s);
+	uint64_t newest = ck_newest(s), data = ck_size_of(s, "data/");
+	uint64_t meta = ck_size_of(s, "meta/");
+	size_t rings = kit_count(s, "ring/");
+	struct intake *in = ck_leave_open(r, &fakes[1]);
+
+	assert_true(ck_size_of(s, "data/") > data);
+	/* as long as it may be alive nothing happens */
+	assert_int_equal(ck_try_collect(s, 0, &live, &e), 0);
+	assert_int_equal(live.steps, 0);
+	assert_int_equal(ck_newest(s), newest);
+	assert_true(kit_count(s, "ring/") > rings);
+	struct collect_result result = ck_collect(s);
+
+	assert_int_equal(result.ended, 1);
+	assert_true(result.packs > 0);
+	assert_int_equal(ck_size_of(s, "data/"), data);
+	assert_int_equal(ck_size_of(s, "meta/"), meta);
+	assert_int_equal(kit_count(s, "ring/"), rings);
+	assert_idle(s);
+	intake_close(in);
+	assert_int_equal(ck_compare_all(s, fakes, 2), 1);
+}
+
+/* One that was killed before it had stored anything. */
+static void test_killed_early(void **state)
+{
+	AUTO(store_close_at) struct store *s = kit_create_mem(&ck_kit);
+	AUTO(repo_close_at) struct repo *r = kit_open(&ck_kit, s);
+	struct session a;
+	struct err e = ERR_INIT;
+	char name[OUTCOME_NAME];
+	struct store_stat st;
+
+	(void)state;
+	assert_int_equal(session_open(r, "here", &a, &e), 0);
+	session_name(&a.id, name);
+	assert_int_equal(ck_collect(s).ended, 1);
+	assert_int_equal(store_stat(s, name, &st, &e), -1);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+	assert_true(kit_count(s, "sess/") <= 2);
+	assert_true(kit_count(s, "beat/") <= 2);
+	assert_true(kit_count(s, "points/") <= 2);
+	assert_idle(s);
+	session_close(&a, false);
 }
 
 /* Ended, cleaned up altogether, and then it wakes: nothing may count. */
@@ -333,6 +427,9 @@ int main(void)
 		cmocka_unit_test(test_index),
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_compact),
+		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_killed_early),
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_silent),
 		cmocka_unit_test(test_late_commit),
