@@ -199,6 +199,7 @@ static struct kept_blob *blob_at(struct fetch *f, const struct place *place,
 
 	if (k == NULL) {
 		k = kept_oldest(f);
+		k->used = false; /* until it holds what it says */
 		if (read_blob(f, use, place->blob, k->raw, e) < 0)
 			return NULL;
 		k->place = *place;
