@@ -74,7 +74,6 @@ struct session_record {
 	int64_t time_ns; /* wall clock: when it was opened */
 	char *host;
 	enum session_kind kind;
-	bool removed; /* its key was: what it commits does not count */
 };
 
 /* Read "sess/<id>". */
