@@ -3,8 +3,8 @@
 """Writers, collectors and readers under many schedules: see sim.c.
 
 20,000 schedules, or 100,000 with VMKEEP_TEST_LONG=1, or VMKEEP_TEST_SEEDS of
-them; VMKEEP_TEST_SEED=N begins with that one (default 0).  A schedule that fails is run again by
-"sim SEED 1 -v".
+them; VMKEEP_TEST_SEED=N begins with that one (default 0).  A schedule that
+fails is run again by "sim SEED 1 -v".
 """
 
 import os

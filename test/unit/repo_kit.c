@@ -174,6 +174,25 @@ void kit_store(struct store *s, const char *name, const struct buf *b)
 		fail_msg("%s", e.msg);
 }
 
+void kit_harm(struct store *s, const char *name, enum kit_harm how)
+{
+	AUTO(buf_fini) struct buf b = BUF_INIT;
+	struct err e = ERR_INIT;
+
+	kit_load(s, name, &b);
+	if (how == KIT_GONE) {
+		assert_int_equal(store_del(s, name, &e), 0);
+		return;
+	}
+	if (how == KIT_CUT)
+		b.len -= 3;
+	else if (how == KIT_EMPTY)
+		b.len = 0;
+	else /* of a pack, in its first blob */
+		b.p[b.len > 240 ? 120 : b.len / 2] ^= 4;
+	kit_store(s, name, &b);
+}
+
 struct store *kit_clone(struct store *from)
 {
 	AUTO(kit_names_fini) struct kit_names n;

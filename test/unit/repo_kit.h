@@ -117,6 +117,11 @@ size_t kit_count(struct store *s, const char *prefix);
 void kit_load(struct store *s, const char *name, struct buf *b);
 void kit_store(struct store *s, const char *name, const struct buf *b);
 
+/* Do something to an object: it is gone, has no bytes at all, ends too early,
+ * or a bit of it is another one. */
+enum kit_harm { KIT_GONE, KIT_EMPTY, KIT_CUT, KIT_FLIPPED, KIT_HARMS };
+void kit_harm(struct store *s, const char *name, enum kit_harm how);
+
 /* VMKEEP_TEST_LONG is set. */
 bool kit_long(void);
 

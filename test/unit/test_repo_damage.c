@@ -454,28 +454,6 @@ static void test_victims(void **state)
 
 /* ---- healing --------------------------------------------------------- */
 
-/* What is done to the packs. */
-enum harm { GONE, CUT, EMPTY, FLIPPED };
-
-static void harm_one(struct store *s, const char *name, enum harm how)
-{
-	AUTO(buf_fini) struct buf b = BUF_INIT;
-	struct err e = ERR_INIT;
-
-	kit_load(s, name, &b);
-	if (how == GONE) {
-		assert_int_equal(store_del(s, name, &e), 0);
-		return;
-	}
-	if (how == CUT)
-		b.len -= 10;
-	else if (how == EMPTY)
-		b.len = 0;
-	else
-		b.p[120] ^= 1; /* in the first blob */
-	kit_store(s, name, &b);
-}
-
 /* Until nothing is left to do. */
 static void collect(struct store *s)
 {
@@ -492,7 +470,7 @@ static void collect(struct store *s)
 
 /* Verify says what is lost; the next backup of the same image puts it back,
  * and the old point restores again; verify has nothing to say then. */
-static void heal(const char *kind, enum harm how)
+static void heal(const char *kind, enum kit_harm how)
 {
 	AUTO(kit_names_fini) struct kit_names packs;
 	struct store *s = kit_clone(whole);
@@ -500,7 +478,7 @@ static void heal(const char *kind, enum harm how)
 
 	kit_list(s, kind, &packs);
 	for (size_t i = 0; i < packs.count; i++)
-		harm_one(s, packs.names[i], how);
+		kit_harm(s, packs.names[i], how);
 	try_all(s, &o);
 	assert_true(o.found);
 	assert_int_equal(o.failed, 2);
@@ -527,9 +505,9 @@ static void heal(const char *kind, enum harm how)
 static void test_heal(void **state)
 {
 	(void)state;
-	for (int how = GONE; how <= FLIPPED; how++) {
-		heal("data/", (enum harm)how);
-		heal("meta/", (enum harm)how);
+	for (int how = 0; how < KIT_HARMS; how++) {
+		heal("data/", (enum kit_harm)how);
+		heal("meta/", (enum kit_harm)how);
 	}
 }
 
@@ -544,7 +522,7 @@ static void test_heal_by_note(void **state)
 	(void)state;
 	kit_list(s, "data/", &packs);
 	for (size_t i = 0; i < packs.count; i++)
-		harm_one(s, packs.names[i], FLIPPED);
+		kit_harm(s, packs.names[i], KIT_FLIPPED);
 	struct repo *r = kit_open(&kit, s);
 
 	kit_backup_one(r, &images[1], &blind);

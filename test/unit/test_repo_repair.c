@@ -98,35 +98,14 @@ static bool starts(const char *name, const char *with)
 	return strncmp(name, with, strlen(with)) == 0;
 }
 
-enum harm { GONE, EMPTY, CUT, FLIPPED };
-
-static void harm(struct store *s, const char *name, enum harm how)
-{
-	AUTO(buf_fini) struct buf b = BUF_INIT;
-	struct err e = ERR_INIT;
-
-	kit_load(s, name, &b);
-	if (how == GONE) {
-		assert_int_equal(store_del(s, name, &e), 0);
-		return;
-	}
-	if (how == EMPTY)
-		b.len = 0;
-	else if (how == CUT)
-		b.len -= 3;
-	else
-		b.p[b.len / 2] ^= 4;
-	kit_store(s, name, &b);
-}
-
-static void harm_all(struct store *s, const char *prefix, enum harm how)
+static void harm_all(struct store *s, const char *prefix, enum kit_harm how)
 {
 	AUTO(kit_names_fini) struct kit_names n;
 
 	kit_list(s, prefix, &n);
 	assert_true(n.count > 0);
 	for (size_t i = 0; i < n.count; i++)
-		harm(s, n.names[i], how);
+		kit_harm(s, n.names[i], how);
 }
 
 /* Byte for byte, but for notes and what was set aside. */
@@ -148,22 +127,22 @@ static void same_objects(struct store *a, struct store *b)
 /* ---- from a copy ----------------------------------------------------- */
 
 /* Every object that may be gone without a trace is named here. */
-static bool leaves_no_trace(const char *name, enum harm how)
+static bool leaves_no_trace(const char *name, enum kit_harm how)
 {
 	return starts(name, "beat/") || strcmp(name, "config") == 0 ||
-	       (how == GONE &&
+	       (how == KIT_GONE &&
 		(starts(name, "points/") || starts(name, "keys/") ||
 		 starts(name, "issued/") || starts(name, "gen/")));
 }
 
-static void from_copy(const char *name, enum harm how)
+static void from_copy(const char *name, enum kit_harm how)
 {
 	AUTO(store_close_at) struct store *s = kit_clone(whole);
 	struct repair_result result;
 
 	if (leaves_no_trace(name, how))
 		return;
-	harm(s, name, how);
+	kit_harm(s, name, how);
 	repair(s, &kit, whole, &result);
 	if (result.before.damage_count == 0 || result.objects != 1 ||
 	    result.after.damage_count != 0)
@@ -174,7 +153,7 @@ static void from_copy(const char *name, enum harm how)
 	assert_int_equal(result.images, 0);
 	repair_result_fini(&result);
 	same_objects(whole, s);
-	assert_int_equal(kit_count(s, "aside/"), how == GONE ? 0 : 1);
+	assert_int_equal(kit_count(s, "aside/"), how == KIT_GONE ? 0 : 1);
 	/* what is whole again is not noted as damaged any more */
 	assert_int_equal(kit_count(s, "notes/damage/"), 0);
 	kit_verify_clean(&kit, s);
@@ -188,8 +167,8 @@ static void test_from_copy(void **state)
 	(void)state;
 	kit_list(whole, "", &n);
 	for (size_t i = 0; i < n.count; i++)
-		for (int how = GONE; how <= FLIPPED; how++)
-			from_copy(n.names[i], (enum harm)how);
+		for (int how = 0; how < KIT_HARMS; how++)
+			from_copy(n.names[i], (enum kit_harm)how);
 }
 
 /* A copy that is damaged itself gives nothing, and nothing wrong. */
@@ -200,8 +179,8 @@ static void test_from_damaged_copy(void **state)
 	struct repair_result result;
 
 	(void)state;
-	harm_all(s, "data/", FLIPPED);
-	harm_all(copy, "data/", FLIPPED);
+	harm_all(s, "data/", KIT_FLIPPED);
+	harm_all(copy, "data/", KIT_FLIPPED);
 	repair(s, &kit, copy, &result);
 	assert_int_equal(result.objects, 0);
 	assert_true(result.before.damage_count > 0);
@@ -231,7 +210,7 @@ static void collect(struct store *s)
 		fail_msg("%s", e.msg);
 }
 
-static void from_other(const char *kind, enum harm how)
+static void from_other(const char *kind, enum kit_harm how)
 {
 	AUTO(store_close_at) struct store *s = kit_clone(whole);
 	AUTO(store_close_at) struct store *other = another();
@@ -261,11 +240,11 @@ static void from_other(const char *kind, enum harm how)
 static void test_from_other(void **state)
 {
 	(void)state;
-	for (int how = GONE; how <= FLIPPED; how++) {
-		from_other("data/", (enum harm)how);
-		from_other("meta/", (enum harm)how);
+	for (int how = 0; how < KIT_HARMS; how++) {
+		from_other("data/", (enum kit_harm)how);
+		from_other("meta/", (enum kit_harm)how);
 	}
-	from_other("ring/", GONE);
+	from_other("ring/", KIT_GONE);
 }
 
 /* The same names and times, and another content: nothing is taken. */
@@ -288,7 +267,7 @@ static void test_other_content(void **state)
 	assert_int_equal(kit_backup(r, &b, &e), 0);
 	set_fini(&b.set);
 	repo_close(r);
-	harm_all(s, "data/", GONE);
+	harm_all(s, "data/", KIT_GONE);
 	size_t sets = kit_count(s, "points/");
 
 	repair(s, &other_kit, other, &result);
@@ -305,11 +284,11 @@ static void test_other_content(void **state)
 static void test_index(void **state)
 {
 	(void)state;
-	for (int how = GONE; how <= FLIPPED; how++) {
+	for (int how = 0; how < KIT_HARMS; how++) {
 		AUTO(store_close_at) struct store *s = kit_clone(whole);
 		struct repair_result result;
 
-		harm_all(s, "idx/", (enum harm)how);
+		harm_all(s, "idx/", (enum kit_harm)how);
 		repair(s, NULL, NULL, &result);
 		assert_true(result.before.damage_count > 0);
 		assert_true(result.segments > 0);
@@ -329,7 +308,7 @@ static void test_collected_index(void **state)
 	collect(s);
 	collect(s);
 	assert_int_equal(readable(s), 2);
-	harm_all(s, "idx/", GONE);
+	harm_all(s, "idx/", KIT_GONE);
 	repair(s, NULL, NULL, &result);
 	assert_true(result.segments > 0);
 	repair_result_fini(&result);

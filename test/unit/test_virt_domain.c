@@ -120,85 +120,81 @@ static void kinds_of_disks(void **state)
 	domain_info_free(d);
 }
 
+/* What keeps RAM from being saved, and what looks like it and does not. */
+static const struct {
+	const char *xml;
+	const char *why; /* a part of it; NULL: not refused */
+} refusals[] = {
+	{ XML_WITH("", ""), NULL },
+	{ XML_WITH("<hostdev mode='subsystem' type='pci'/>", ""),
+	  "<hostdev type='pci'>" },
+	{ XML_WITH("<hostdev mode='subsystem' type='mdev'/>", ""), "mdev" },
+	{ XML_WITH("<hostdev mode='subsystem' type='usb'/>", ""), NULL },
+	{ XML_WITH("<interface type='hostdev'/>", ""), "hostdev" },
+	{ XML_WITH("<interface type='vdpa'/>", ""), "vdpa" },
+	{ XML_WITH("<interface type='vhostuser'/>", ""), "vhostuser" },
+	{ XML_WITH("<interface type='network'/>", ""), NULL },
+	{ XML_WITH("<shmem name='glass'>"
+		   "<model type='ivshmem-plain'/></shmem>",
+		   ""),
+	  "<shmem name='glass'>" },
+	{ XML_WITH("<shmem name='glass' role='master'>"
+		   "<model type='ivshmem-plain'/></shmem>",
+		   ""),
+	  NULL },
+	{ XML_WITH("<shmem name='glass' role='peer'/>", ""), "role='master'" },
+	{ XML_WITH("<filesystem type='mount'>"
+		   "<driver type='virtiofs'/><target dir='home'/>"
+		   "</filesystem>",
+		   ""),
+	  "'home' (virtiofs)" },
+	{ XML_WITH("<filesystem type='mount'><target dir='x'/>"
+		   "</filesystem>",
+		   ""),
+	  "9p" },
+	{ XML_WITH("<tpm><backend type='passthrough'/></tpm>", ""), "<tpm>" },
+	{ XML_WITH("<tpm><backend type='emulator'/></tpm>", ""), NULL },
+	{ XML_WITH("<video><model type='virtio'>"
+		   "<acceleration accel3d='yes'/></model></video>",
+		   ""),
+	  "3D" },
+	{ XML_WITH("", "<cpu><feature policy='require' "
+		       "name='invtsc'/></cpu>"),
+	  "invtsc" },
+	{ XML_WITH("", "<cpu><feature policy='disable' "
+		       "name='invtsc'/></cpu>"),
+	  NULL },
+	{ XML_WITH("", "<cpu><feature policy='require' "
+		       "name='invtsc'/></cpu><clock><timer "
+		       "name='tsc' frequency='3000000000'/></clock>"),
+	  NULL },
+	{ XML_WITH("", "<cpu mode='host-passthrough' "
+		       "migratable='off'/>"),
+	  "invtsc" },
+	{ XML_WITH("", "<launchSecurity type='sev'/>"), "launchSecurity" },
+	{ XML_WITH("", "<os><nvram type='network'><source "
+		       "protocol='iscsi'/></nvram></os>"),
+	  "nvram" },
+	{ XML_WITH("<disk type='file'><source file='/t'/>"
+		   "<target dev='vdt'/><transient/></disk>",
+		   ""),
+	  "'vdt'" },
+	{ XML_WITH("<disk type='file' device='cdrom'><source "
+		   "file='/t'/><target dev='hda'/><readonly/></disk>",
+		   ""),
+	  NULL },
+};
+
 static void ram_refused(void **state)
 {
-	static const struct {
-		const char *xml;
-		const char *why; /* a part of it; NULL: not refused */
-	} cases[] = {
-		{ XML_WITH("", ""), NULL },
-		{ XML_WITH("<hostdev mode='subsystem' type='pci'/>", ""),
-		  "<hostdev type='pci'>" },
-		{ XML_WITH("<hostdev mode='subsystem' type='mdev'/>", ""),
-		  "mdev" },
-		{ XML_WITH("<hostdev mode='subsystem' type='usb'/>", ""),
-		  NULL },
-		{ XML_WITH("<interface type='hostdev'/>", ""), "hostdev" },
-		{ XML_WITH("<interface type='vdpa'/>", ""), "vdpa" },
-		{ XML_WITH("<interface type='vhostuser'/>", ""), "vhostuser" },
-		{ XML_WITH("<interface type='network'/>", ""), NULL },
-		{ XML_WITH("<shmem name='glass'>"
-			   "<model type='ivshmem-plain'/></shmem>",
-			   ""),
-		  "<shmem name='glass'>" },
-		{ XML_WITH("<shmem name='glass' role='master'>"
-			   "<model type='ivshmem-plain'/></shmem>",
-			   ""),
-		  NULL },
-		{ XML_WITH("<shmem name='glass' role='peer'/>", ""),
-		  "role='master'" },
-		{ XML_WITH("<filesystem type='mount'>"
-			   "<driver type='virtiofs'/><target dir='home'/>"
-			   "</filesystem>",
-			   ""),
-		  "'home' (virtiofs)" },
-		{ XML_WITH("<filesystem type='mount'><target dir='x'/>"
-			   "</filesystem>",
-			   ""),
-		  "9p" },
-		{ XML_WITH("<tpm><backend type='passthrough'/></tpm>", ""),
-		  "<tpm>" },
-		{ XML_WITH("<tpm><backend type='emulator'/></tpm>", ""), NULL },
-		{ XML_WITH("<video><model type='virtio'>"
-			   "<acceleration accel3d='yes'/></model></video>",
-			   ""),
-		  "3D" },
-		{ XML_WITH("", "<cpu><feature policy='require' "
-			       "name='invtsc'/></cpu>"),
-		  "invtsc" },
-		{ XML_WITH("", "<cpu><feature policy='disable' "
-			       "name='invtsc'/></cpu>"),
-		  NULL },
-		{ XML_WITH("", "<cpu><feature policy='require' "
-			       "name='invtsc'/></cpu><clock><timer "
-			       "name='tsc' frequency='3000000000'/></clock>"),
-		  NULL },
-		{ XML_WITH("", "<cpu mode='host-passthrough' "
-			       "migratable='off'/>"),
-		  "invtsc" },
-		{ XML_WITH("", "<launchSecurity type='sev'/>"),
-		  "launchSecurity" },
-		{ XML_WITH("", "<os><nvram type='network'><source "
-			       "protocol='iscsi'/></nvram></os>"),
-		  "nvram" },
-		{ XML_WITH("<disk type='file'><source file='/t'/>"
-			   "<target dev='vdt'/><transient/></disk>",
-			   ""),
-		  "'vdt'" },
-		{ XML_WITH("<disk type='file' device='cdrom'><source "
-			   "file='/t'/><target dev='hda'/><readonly/></disk>",
-			   ""),
-		  NULL },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct domain_info *d = parse(cases[i].xml, false);
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+		struct domain_info *d = parse(refusals[i].xml, false);
 		const char *why = d->ram_refused;
 
-		if ((why != NULL) != (cases[i].why != NULL) ||
-		    (why != NULL && strstr(why, cases[i].why) == NULL))
-			fail_msg("%s: %s", cases[i].xml,
+		if ((why != NULL) != (refusals[i].why != NULL) ||
+		    (why != NULL && strstr(why, refusals[i].why) == NULL))
+			fail_msg("%s: %s", refusals[i].xml,
 				 why != NULL ? why : "not refused");
 		domain_info_free(d);
 	}
