@@ -86,7 +86,7 @@ static int is_unchanged(struct step *s, struct err *e)
 	const struct collect *c = s->c;
 
 	if (c->carried.generation != s->number || s->number == 0 ||
-	    !damage_empty(&s->damage) ||
+	    s->lost_index || !damage_empty(&s->damage) ||
 	    !holds_all(&s->points, &c->carried.points))
 		return 0;
 	for (size_t i = 0; i < s->marked_count; i++) {

@@ -91,16 +91,27 @@ static bool is_past(const struct known *k, uint64_t n)
 	       dated_generation(k) + 1 < n;
 }
 
-/* Is its session past, or gone? */
-static bool is_over(struct collect *c, const char *name, uint64_t n)
+/* Is its session past, or gone?  1, 0, -1. */
+static int is_over(struct collect *c, const char *name, uint64_t n,
+		   struct err *e)
 {
 	struct id id;
 
 	if (!name_id(name, &id))
-		return false;
+		return 0;
 	const struct known *k = known_find(c, &id);
 
-	return k == NULL || !k->listed || is_past(k, n);
+	if (k != NULL && k->listed)
+		return is_past(k, n);
+	return session_gone(c, &id, e);
+}
+
+static int drop_if_over(struct collect *c, const char *name, uint64_t n,
+			struct err *e)
+{
+	int over = is_over(c, name, n, e);
+
+	return over == 1 ? drop(c, name, e) : over;
 }
 
 static void hold(struct collect *c, const char *segment)
@@ -120,12 +131,11 @@ static int drop_left(struct collect *c, const struct generation *g,
 
 		if (listed_has(l, name))
 			hold(c, name);
-		else if (is_over(c, name, g->number) && drop(c, name, e) < 0)
+		else if (drop_if_over(c, name, g->number, e) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < c->beats.count; i++)
-		if (is_over(c, c->beats.items[i], g->number) &&
-		    drop(c, c->beats.items[i], e) < 0)
+		if (drop_if_over(c, c->beats.items[i], g->number, e) < 0)
 			return -1;
 	return 0;
 }
@@ -171,14 +181,10 @@ static int drop_session(struct collect *c, struct known *k, struct err *e)
 static int drop_outcome(struct collect *c, const struct known *k, struct err *e)
 {
 	char name[OUTCOME_NAME];
-	struct store_stat st;
+	int gone = session_gone(c, &k->id, e);
 
-	session_name(&k->id, name);
-	if (store_stat(c->repo->store, name, &st, e) == 0)
-		return 0;
-	if (e->code != ERR_NOT_FOUND)
-		return -1;
-	err_clear(e);
+	if (gone <= 0)
+		return gone;
 	outcome_name(&k->id, name);
 	if (drop(c, name, e) < 0)
 		return -1;
@@ -212,8 +218,10 @@ static int drop_tombs(struct collect *c, struct err *e)
 
 		if (k != NULL && (k->listed || k->ended != ENDED_NOT))
 			continue;
+		int gone = session_gone(c, &t->set, e);
+
 		tomb_name(&t->point, t->scope, name);
-		if (drop(c, name, e) < 0)
+		if (gone < 0 || (gone == 1 && drop(c, name, e) < 0))
 			return -1;
 	}
 	return 0;

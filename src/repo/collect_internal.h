@@ -103,6 +103,13 @@ bool is_spent(const struct collect *c, const struct known *k);
  * the listing of sessions was too early. */
 int known_valid(struct collect *c, struct known *k, struct err *e);
 
+/*
+ * Is there no sess/ of this id?  1, 0, -1.  Where the listing has none it is
+ * looked for once more, by its name: what is deleted for want of it was seen
+ * before, and one list that lacks a name must not cost anything.
+ */
+int session_gone(struct collect *c, const struct id *id, struct err *e);
+
 /* Has the session of this id ended, or is it gone?  1, 0 (it is open), -1. */
 int session_over(struct collect *c, const struct id *id, struct err *e);
 
@@ -167,7 +174,9 @@ struct step {
 	struct fetch *fetch;
 	struct damage damage; /* what notes say */
 
-	bool any_frail; /* segments that n lists */
+	bool any_frail;  /* segments that n lists */
+	bool lost_index; /* some that n or n - 1 lists are lost; what repair has
+			  * made of all footers stands for them */
 	struct marked *marked;
 	size_t marked_count;
 	const void **marked_hash; /* segments' addresses, and their numbers */

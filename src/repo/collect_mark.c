@@ -92,14 +92,75 @@ static int open_segment(struct step *s, const char *name, struct marked **m,
 	return 0;
 }
 
+/* Has this set what repair made of all footers?  Only a keeper can have signed
+ * that.  1, 0, -1. */
+static int is_rebuilt(struct step *s, const struct set *set, struct err *e)
+{
+	for (size_t i = 0; i < set->segment_count; i++) {
+		struct marked *m;
+
+		if (open_segment(s, set->segments[i], &m, e) < 0)
+			return -1;
+		if (m->about.generation != SEGMENT_COLLECTED ||
+		    !same_id(&m->about.session, &set->session))
+			return 0;
+	}
+	return set->segment_count > 0;
+}
+
+/*
+ * Segments of generation g are lost.  Where all footers were read while g, or a
+ * later one, was the newest, what they named is found without them: blobs that
+ * were given up before are found as well, and are as good as others unless n
+ * dooms them.  1, 0, -1.
+ */
+static int was_rebuilt(struct step *s, uint64_t g, struct err *e)
+{
+	struct collect *c = s->c;
+	int rebuilt = 0;
+
+	for (size_t i = 0; rebuilt == 0 && i < c->known_count; i++) {
+		struct known *k = &c->known[i];
+		int valid = known_valid(c, k, e);
+
+		if (valid < 0)
+			return -1;
+		if (valid == 1 && k->set.point_count == 0 &&
+		    k->set.generation >= g)
+			rebuilt = is_rebuilt(s, &k->set, e);
+	}
+	return rebuilt;
+}
+
+/* 1 open, 0 it is lost and can be done without, -1. */
+static int open_one(struct step *s, const struct generation *g, size_t i,
+		    struct marked **m, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (open_segment(s, g->segments[i].name, m, &why) == 0)
+		return 1;
+	int rebuilt = why.code == ERR_INTEGRITY || why.code == ERR_NOT_FOUND
+			      ? was_rebuilt(s, g->number, e)
+			      : 0;
+
+	if (rebuilt == 0)
+		*e = why;
+	s->lost_index |= rebuilt == 1;
+	return rebuilt == 1 ? 0 : -1;
+}
+
 static int open_listed(struct step *s, const struct generation *g, bool now,
 		       struct err *e)
 {
 	for (size_t i = 0; i < g->segment_count; i++) {
 		struct marked *m;
+		int open = open_one(s, g, i, &m, e);
 
-		if (open_segment(s, g->segments[i].name, &m, e) < 0)
+		if (open < 0)
 			return -1;
+		if (open == 0)
+			continue;
 		m->listed |= now;
 		m->frail |= now && g->segments[i].frail;
 		s->any_frail |= m->frail;

@@ -341,35 +341,74 @@ int packs_judge(struct step *s, struct err *e)
 /* ---- notes of damage -------------------------------------------------------
  */
 
+/* A pack of which this step's marks do not tell whether it is in use: put
+ * since they were made, or one of a session that no index has yet. */
+static bool is_untold(struct step *s, const struct id *pack)
+{
+	const struct pack_rec *p = pack_find(s, pack);
+
+	return p != NULL && !p->missing && !p->indexed &&
+	       locations_pack(&s->next.condemned, pack) == NULL &&
+	       locations_pack(&s->next.doomed, pack) == NULL;
+}
+
+/* 1 it is there, though it was not when the packs were listed; 0; -1. */
+static int is_new(struct step *s, enum blob_class class, const struct id *pack,
+		  struct err *e)
+{
+	char name[PACK_NAME];
+	struct store_stat st;
+
+	if (pack_find(s, pack) != NULL)
+		return 0;
+	pack_name(class, pack, name);
+	if (store_stat(s->c->repo->store, name, &st, e) == 0)
+		return 1;
+	if (e->code != ERR_NOT_FOUND)
+		return -1;
+	err_clear(e);
+	return 0;
+}
+
 static bool blob_in_use(struct step *s, const struct id *pack, uint32_t blob)
 {
 	const struct pack_rec *p = pack_find(s, pack);
 
 	if (p == NULL || p->live == 0 || p->moving)
-		return false;
+		return is_untold(s, pack);
 	return p->odd || blob >= p->blobs ||
 	       bit_get(s->blob_bits + p->bits, blob);
 }
 
-static bool pack_in_use(struct step *s, const struct pack_locations *p)
+static int pack_in_use(struct step *s, const struct pack_locations *p,
+		       struct err *e)
 {
 	const struct pack_rec *rec = pack_find(s, &p->pack);
-	bool used = rec != NULL && rec->live > 0 && !rec->moving && p->whole;
+	bool used = is_untold(s, &p->pack) ||
+		    (rec != NULL && rec->live > 0 && !rec->moving && p->whole);
 
 	for (uint32_t i = 0; i < p->count && !used; i++)
 		used = blob_in_use(s, &p->pack, p->blobs[i]);
-	return used;
+	return used ? 1 : is_new(s, p->class, &p->pack, e);
 }
 
-static bool damage_in_use(struct step *s, const struct damage *d)
+static int node_in_use(struct step *s, const struct place *p, struct err *e)
 {
-	for (size_t i = 0; i < d->places.count; i++)
-		if (pack_in_use(s, &d->places.packs[i]))
-			return true;
-	for (size_t i = 0; i < d->count; i++)
-		if (blob_in_use(s, &d->nodes[i].pack, d->nodes[i].blob))
-			return true;
-	return false;
+	return blob_in_use(s, &p->pack, p->blob)
+		       ? 1
+		       : is_new(s, BLOB_NODE, &p->pack, e);
+}
+
+/* 1, 0, -1. */
+static int damage_in_use(struct step *s, const struct damage *d, struct err *e)
+{
+	int used = 0;
+
+	for (size_t i = 0; i < d->places.count && used == 0; i++)
+		used = pack_in_use(s, &d->places.packs[i], e);
+	for (size_t i = 0; i < d->count && used == 0; i++)
+		used = node_in_use(s, &d->nodes[i], e);
+	return used;
 }
 
 /* A note that cannot be read stays: verify tells of it. */
@@ -381,7 +420,9 @@ static int clean_note(struct step *s, const char *name, struct err *e)
 	if (damage_load_note(s->c->repo, name, &d, &why) < 0)
 		return 0;
 	damage_sort(&d);
-	return damage_in_use(s, &d) ? 0 : drop(s->c, name, e);
+	int used = damage_in_use(s, &d, e);
+
+	return used == 0 ? drop(s->c, name, e) : used;
 }
 
 int notes_clean(struct step *s, struct err *e)

@@ -300,13 +300,19 @@ int known_valid(struct collect *c, struct known *k, struct err *e)
 	return k->listed ? 1 : stat_session(c, &k->id, e);
 }
 
+int session_gone(struct collect *c, const struct id *id, struct err *e)
+{
+	const struct known *k = known_find(c, id);
+	int there = k != NULL && k->listed ? 1 : stat_session(c, id, e);
+
+	return there < 0 ? -1 : !there;
+}
+
 int session_over(struct collect *c, const struct id *id, struct err *e)
 {
 	const struct known *k = known_find(c, id);
 
 	if (k != NULL && (k->listed || k->ended != ENDED_NOT))
 		return k->ended != ENDED_NOT;
-	int there = stat_session(c, id, e);
-
-	return there < 0 ? -1 : !there;
+	return session_gone(c, id, e);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "repo/generation.h"
@@ -11,6 +12,7 @@
 #include "repo/internal.h"
 #include "repo/obj.h"
 #include "repo/pack.h"
+#include "repo/session.h"
 
 /* Packs that go into one segment of all: about a million entries. */
 #define PACKS_A_SEGMENT 1024
@@ -221,8 +223,9 @@ static int rebuild(struct repo *r, const char *name, struct segment_new *s,
 
 /* ---- a set's --------------------------------------------------------- */
 
-/* The set's own segments that are lost, and what the others name. */
+/* A session's segments that are lost, and what its others name. */
 struct lost {
+	struct id session;
 	const char **names;
 	size_t count;
 	struct idset packs;
@@ -249,7 +252,8 @@ static int note_packs(const struct index_segment *s, struct lost *l,
 	return 0;
 }
 
-/* The cache is not asked: it may have what the store has lost. */
+/* Of those that the set names.  The cache is not asked: it may have what the
+ * store has lost. */
 static int find_lost(struct repo *r, const struct set *set, struct lost *l,
 		     struct err *e)
 {
@@ -258,7 +262,7 @@ static int find_lost(struct repo *r, const struct set *set, struct lost *l,
 		.store = r->store, .keys = r->keys, .footers = r->footers });
 	char own[SEGMENT_NAME];
 
-	segment_name(&set->session, 0, own);
+	segment_name(&l->session, 0, own);
 	size_t n = strlen(own) - 1; /* without its number */
 
 	l->names = mem_zalloc(set->segment_count, sizeof(*l->names));
@@ -280,25 +284,32 @@ static int find_lost(struct repo *r, const struct set *set, struct lost *l,
 	return 0;
 }
 
-/* As much leans on as the set names: it is no less than what was. */
+/*
+ * As much is leaned on as the set names: it is no less than what was.  Of
+ * another session it is not known which segments it had, and what those leaned
+ * on: what is made of all its packs says that it is for readers and collectors
+ * only.
+ */
 static int rebuild_lost(struct repo *r, const struct set *set,
 			const struct lost *l, struct index_rebuilt *out,
 			struct err *e)
 {
 	AUTO(packs_fini) struct packs p = { .list = NULL };
 	autofree char **leans = mem_zalloc(set->segment_count, sizeof(*leans));
+	bool own = memcmp(l->session.b, set->session.b, ID_SIZE) == 0;
 
-	if (packs_of(r, &set->session, &l->packs, &p, out, e) < 0)
+	if (packs_of(r, &l->session, &l->packs, &p, out, e) < 0)
 		return -1;
 	size_t each = num_parts(p.count, l->count), from = 0;
 
 	for (size_t i = 0; i < l->count; i++) {
-		struct segment_new s = { .session = set->session,
-					 .generation = set->generation,
+		struct segment_new s = { .session = l->session,
+					 .generation = own ? set->generation
+							   : SEGMENT_COLLECTED,
 					 .leans = leans };
 		size_t n = num_min(each, p.count - from);
 
-		for (size_t k = 0; k < set->segment_count; k++)
+		for (size_t k = 0; own && k < set->segment_count; k++)
 			if (strcmp(set->segments[k], l->names[i]) != 0)
 				leans[s.lean_count++] = set->segments[k];
 		if (rebuild(r, l->names[i], &s, p.list + from, n, out, e) < 0)
@@ -308,56 +319,134 @@ static int rebuild_lost(struct repo *r, const struct set *set,
 	return 0;
 }
 
-static int may_write(const struct repo *r, struct err *e)
+/* A writer may do its own kind of segments, an owner the collector's, too. */
+static int may_write(const struct repo *r, const struct id *session,
+		     const struct set *set, struct err *e)
 {
 	const struct keyring *k = r->keys;
+	bool own = memcmp(session->b, set->session.b, ID_SIZE) == 0;
 
-	if (k->has_sign && (k->role == ROLE_OWNER || k->role == ROLE_WRITER))
+	if (k->has_sign &&
+	    (k->role == ROLE_OWNER || (own && k->role == ROLE_WRITER)))
 		return 0;
 	return err_set(e, ERR_REFUSED,
 		       "this key cannot write index segments; use the owner's");
 }
 
-int index_rebuild_set(struct repo *r, const struct set *set,
-		      struct index_rebuilt *out, struct err *e)
+static int rebuild_session(struct repo *r, const struct set *set,
+			   const struct id *session, struct index_rebuilt *out,
+			   struct err *e)
 {
-	AUTO(lost_fini) struct lost l = { .packs = IDSET_INIT };
-	uint64_t newest;
+	AUTO(lost_fini)
+	struct lost l = { .session = *session, .packs = IDSET_INIT };
 
-	if (generation_newest(r->store, &newest, e) < 0)
-		return -1;
-	if (set->generation < newest)
-		return 0;
 	if (find_lost(r, set, &l, e) < 0)
 		return -1;
 	if (l.count == 0)
 		return 0;
-	return may_write(r, e) < 0 ? -1 : rebuild_lost(r, set, &l, out, e);
+	return may_write(r, session, set, e) < 0
+		       ? -1
+		       : rebuild_lost(r, set, &l, out, e);
+}
+
+/* The session that a segment's name tells. */
+static bool session_of(const char *name, struct id *session)
+{
+	char hex[ID_TEXT];
+
+	if (strncmp(name, "idx/", 4) != 0 || strlen(name) < 4 + ID_TEXT - 1)
+		return false;
+	memcpy(hex, name + 4, ID_TEXT - 1);
+	hex[ID_TEXT - 1] = '\0';
+	return hex_decode(hex, session->b, ID_SIZE);
+}
+
+int index_rebuild_set(struct repo *r, const struct set *set,
+		      struct index_rebuilt *out, struct err *e)
+{
+	AUTO(idset_fini) struct idset done = IDSET_INIT;
+	uint64_t newest;
+
+	if (generation_newest(r->store, &newest, e) < 0)
+		return -1;
+	for (size_t i = 0;
+	     i < set->segment_count && set->generation + 1 >= newest; i++) {
+		struct id session;
+
+		if (session_of(set->segments[i], &session) &&
+		    idset_add(&done, session.b) &&
+		    rebuild_session(r, set, &session, out, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* ---- all ------------------------------------------------------------- */
 
-int index_rebuild_all(struct repo *r, const struct id *session,
-		      struct index_rebuilt *out, struct err *e)
+/* One that nobody has written in: whoever was killed in his has lost it. */
+static int open_fresh(struct repo *r, const char *host, struct session *s,
+		      struct err *e)
+{
+	while (session_open(r, host, s, e) == 0) {
+		if (!s->adopted)
+			return 0;
+		int ended = session_end_empty(r, s, host, e);
+
+		session_close(s, ended == 0);
+		if (ended < 0)
+			return -1;
+	}
+	return -1;
+}
+
+static int write_all(struct repo *r, struct session *s, struct set *set,
+		     struct index_rebuilt *out, struct err *e)
 {
 	AUTO(packs_fini) struct packs p = { .list = NULL };
-	unsigned number = 0;
+
+	if (list_packs(r, &p, e) < 0)
+		return -1;
+	size_t count = num_parts(p.count, PACKS_A_SEGMENT);
+
+	set->segments = mem_zalloc(count + 1, sizeof(*set->segments));
+	for (size_t i = 0; i < count; i++) {
+		struct segment_new n = { .session = s->id,
+					 .generation = SEGMENT_COLLECTED };
+		size_t from = i * PACKS_A_SEGMENT;
+		char name[SEGMENT_NAME];
+
+		segment_name(&s->id, (unsigned)i, name);
+		if (session_beat(r, s, e) < 0 ||
+		    rebuild(r, name, &n, p.list + from,
+			    num_min(PACKS_A_SEGMENT, p.count - from), out,
+			    e) < 0)
+			return -1;
+		set->segments[set->segment_count++] = mem_strdup(name);
+	}
+	return 0;
+}
+
+int index_rebuild_all(struct repo *r, const char *host,
+		      struct index_rebuilt *out, struct err *e)
+{
+	AUTO(set_fini) struct set set = { .point_count = 0 };
+	struct session s;
 
 	if (r->keys->role != ROLE_OWNER)
 		return err_set(e, ERR_REFUSED,
 			       "only the owner's key can rebuild the index");
-	if (list_packs(r, &p, e) < 0)
+	if (open_fresh(r, host, &s, e) < 0)
 		return -1;
-	for (size_t from = 0; from < p.count; from += PACKS_A_SEGMENT) {
-		struct segment_new s = { .session = *session,
-					 .generation = SEGMENT_COLLECTED };
-		char name[SEGMENT_NAME];
+	set.session = s.id;
+	set.generation = s.generation;
+	set.time_ns = clock_wall_ns();
+	set.host = mem_strdup(host);
+	set.program = mem_strdup("vmkeep");
+	attrs_set(&set.attrs, "repair", "index");
+	int ok = write_all(r, &s, &set, out, e);
 
-		segment_name(session, number++, name);
-		if (rebuild(r, name, &s, p.list + from,
-			    num_min(PACKS_A_SEGMENT, p.count - from), out,
-			    e) < 0)
-			return -1;
-	}
-	return 0;
+	if (ok == 0)
+		ok = session_commit(r, &s, &set, e);
+	session_close(&s, ok == 0);
+	return ok;
 }

@@ -27,21 +27,25 @@ struct index_rebuilt {
 };
 
 /*
- * Write again those of the set's own session's segments that are missing or
- * damaged in the store, under their names: from the packs of the session that
- * its other segments do not name.  Adds to *out; with none lost it does
- * nothing.  Only for sets of the newest generation: of older ones the index
- * of a generation has taken the place.
+ * Write again those of the segments that the set names that are missing or
+ * damaged in the store, under their names: its own, and those that it leans
+ * on, each from the packs of its session that the other segments of that
+ * session do not name.  Adds to *out; with none lost it does nothing.  Only
+ * for sets of the newest generation and the one before it, of which a
+ * collector still needs them: of older ones the index of a generation has
+ * taken the place.
  */
 int index_rebuild_set(struct repo *r, const struct set *set,
 		      struct index_rebuilt *out, struct err *e);
 
 /*
- * Write segments of all packs as idx/<session>-0 and so on, for readers: who
- * looks for what is nowhere else opens them in the end (index_last_resort()).
- * The session is a new id that nobody else uses.
+ * Write segments of all packs, for readers, who open them in the end
+ * (index_last_resort()), and for the next collection, which takes them in the
+ * place of those that its generation lists and that are lost.  They belong to
+ * a session of their own, which a set without points ends that names them: so
+ * they stay until that collection is done.  Owners only.
  */
-int index_rebuild_all(struct repo *r, const struct id *session,
+int index_rebuild_all(struct repo *r, const char *host,
 		      struct index_rebuilt *out, struct err *e);
 
 #endif

@@ -2,9 +2,9 @@
 #include "repo/repair.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
-#include "codec/keys.h"
 #include "repo/index_rebuild.h"
 #include "repo/repair_internal.h"
 
@@ -71,14 +71,15 @@ static int rebuild_sets(struct repair *p, struct index_rebuilt *done,
 }
 
 /* Of segments that a generation lists nobody knows which entries they had:
- * what can be found is for readers. */
+ * what can be found is for readers, and for the next collection. */
 static int rebuild_all(struct repair *p, struct index_rebuilt *done,
 		       struct err *e)
 {
-	struct id session;
+	char host[256] = "";
 
-	keys_random(session.b, ID_SIZE);
-	if (index_rebuild_all(p->repo, &session, done, e) < 0)
+	if (gethostname(host, sizeof(host) - 1) != 0)
+		host[0] = '\0';
+	if (index_rebuild_all(p->repo, host, done, e) < 0)
 		return -1;
 	return index_open_sessions(p->repo->index, e);
 }
@@ -102,7 +103,8 @@ static int repair_index(struct repair *p, struct err *e)
 		return -1;
 	p->result->segments += done.segments;
 	done.segments = 0;
-	if (!lacks_segments(now(p)) || !hurts_images(now(p)))
+	if (!lacks_segments(now(p)) ||
+	    (!hurts_images(now(p)) && p->repo->keys->role != ROLE_OWNER))
 		return 0;
 	if (rebuild_all(p, &done, e) < 0)
 		return -1;

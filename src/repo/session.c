@@ -67,11 +67,8 @@ static int put_session(struct repo *r, const struct session *s,
 	return 0;
 }
 
-/*
- * A session that is not used after all is ended by a set without points, so
- * that no collector waits for it.  Where that fails, one will find it silent.
- */
-static void give_up(struct repo *r, const struct session *s, const char *host)
+int session_end_empty(struct repo *r, const struct session *s, const char *host,
+		      struct err *e)
 {
 	const struct set set = {
 		.session = s->id,
@@ -80,15 +77,15 @@ static void give_up(struct repo *r, const struct session *s, const char *host)
 		.host = (char *)(uintptr_t)host,
 		.program = (char *)(uintptr_t) "vmkeep",
 	};
-	struct err ignored = ERR_INIT;
 
-	session_commit(r, s, &set, &ignored);
+	return session_commit(r, s, &set, e);
 }
 
 /* 1 opened, 0 the generation moved, -1 failed. */
 static int try_open(struct repo *r, const char *host, struct session *s,
 		    struct err *e)
 {
+	struct err ignored = ERR_INIT;
 	uint64_t again, generation;
 
 	if (index_refresh(r->index, &generation, e) < 0)
@@ -103,7 +100,8 @@ static int try_open(struct repo *r, const char *host, struct session *s,
 		return -1;
 	if (again == s->generation)
 		return 1;
-	give_up(r, s, host);
+	/* where that fails, a collector will find it silent */
+	session_end_empty(r, s, host, &ignored);
 	session_close(s, true);
 	return 0;
 }

@@ -63,6 +63,11 @@ int session_attempt(struct repo *r, const char *host, uint64_t generation,
 int session_commit(struct repo *r, const struct session *s,
 		   const struct set *set, struct err *e);
 
+/* End a session that is not used after all by a set without points, so that no
+ * collector waits for it.  Fails as session_commit(). */
+int session_end_empty(struct repo *r, const struct session *s, const char *host,
+		      struct err *e);
+
 /* End it without a set, as only a keeper may: 1 done, 0 it had an outcome
  * already. */
 int session_revoke(struct repo *r, const struct id *session, struct err *e);

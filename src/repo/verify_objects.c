@@ -266,7 +266,8 @@ static void check_sets(struct verify *v, struct idset *seen)
 
 		for (size_t k = 0; k < set->segment_count; k++)
 			check_segment(v, set->segments[k],
-				      set->generation < v->generation, seen);
+				      set->generation + 1 < v->generation,
+				      seen);
 	}
 }
 

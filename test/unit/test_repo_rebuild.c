@@ -8,7 +8,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "repo/collect.h"
 #include "repo/index_rebuild.h"
+#include "repo/tomb.h"
 #include "repo_kit.h"
 
 /* Index segments that are gone come back from the footers of packs. */
@@ -222,13 +224,11 @@ static void test_for_readers(void **state)
 	struct repo *r = kit_open(&kit, s);
 	struct index_rebuilt out = { 0 };
 	struct intake_stats st;
-	struct id session;
 	struct err e = ERR_INIT;
 
 	(void)state;
 	remove_all(s, SIZE_MAX);
-	keys_random(session.b, ID_SIZE);
-	if (index_rebuild_all(r, &session, &out, &e) < 0)
+	if (index_rebuild_all(r, "here", &out, &e) < 0)
 		fail_msg("%s", e.msg);
 	assert_int_equal(out.segments, 1);
 	assert_int_equal(out.packs,
@@ -242,6 +242,129 @@ static void test_for_readers(void **state)
 	store_close(s);
 }
 
+static void collect(struct store *s)
+{
+	const struct collect_options o = { .silent_ns = 1 };
+	AUTO(repo_close_at) struct repo *r = kit_open(&kit, s);
+	AUTO(collect_result_fini) struct collect_result done = { 0 };
+	struct err e = ERR_INIT;
+
+	if (collect_run(r, &o, &done, &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+/* One generation only. */
+static void step(struct store *s)
+{
+	const struct collect_options o = { .silent_ns = 1 };
+	AUTO(repo_close_at) struct repo *r = kit_open(&kit, s);
+	AUTO(collect_result_fini) struct collect_result done = { 0 };
+	AUTO(collect_free_at) struct collect *c;
+	enum collect_state state;
+	struct err e = ERR_INIT;
+
+	c = collect_new(r, &o, &e);
+	assert_non_null(c);
+	if (collect_step(c, &done, &state, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(done.steps, 1);
+}
+
+/* Sets of the generation before: a collector still wants what they name. */
+static void test_generation_before(void **state)
+{
+	struct store *s = kit_clone(whole);
+	AUTO(kit_names_fini) struct kit_names own;
+	struct index_rebuilt out;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	kit_list(s, "idx/", &own);
+	step(s);
+	for (size_t i = 0; i < own.count; i++)
+		assert_int_equal(store_del(s, own.names[i], &e), 0);
+	assert_true(kit_damages(&kit, s, false) > 0);
+	rebuild_sets(s, &out);
+	assert_int_equal(out.segments, own.count);
+	kit_verify_clean(&kit, s);
+	collect(s);
+	kit_verify_clean(&kit, s);
+	assert_int_equal(read_sets(s), 2);
+	store_close(s);
+}
+
+/* A set leans on a session that has no point of its own any more. */
+static void test_leaned(void **state)
+{
+	struct store *s = kit_clone(whole);
+	struct repo *r = kit_open(&kit, s);
+	AUTO(catalog_fini) struct catalog c;
+	struct index_rebuilt out = { 0 };
+	char name[SEGMENT_NAME];
+	struct err e = ERR_INIT;
+	size_t own = 0;
+
+	(void)state;
+	assert_int_equal(catalog_load(r, &c, &e), 0);
+	segment_name(&c.sets[1].session, 0, name);
+	for (size_t i = 0; i < c.sets[1].segment_count; i++)
+		own += strncmp(c.sets[1].segments[i], name, strlen(name) - 1) ==
+		       0;
+	assert_true(own > 0 && own < c.sets[1].segment_count);
+	assert_int_equal(
+		tomb_put(r, &c.sets[0], &c.sets[0].points[0], TOMB_POINT, &e),
+		0);
+	remove_all(s, SIZE_MAX);
+	if (index_rebuild_set(r, &c.sets[1], &out, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(out.segments, c.sets[1].segment_count);
+	repo_close(r);
+	assert_int_equal(read_sets(s), 1);
+	for (unsigned i = 0; i < 3; i++) {
+		collect(s);
+		kit_verify_clean(&kit, s);
+		assert_int_equal(read_sets(s), 1);
+	}
+	store_close(s);
+}
+
+/* What a generation lists is lost: what is made of all footers outlives the
+ * next collections, and these go on with it. */
+static void test_listed(void **state)
+{
+	struct store *s = kit_clone(whole);
+	struct index_rebuilt out = { 0 };
+	const struct collect_options o = { .silent_ns = 1 };
+	AUTO(collect_result_fini) struct collect_result done = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	collect(s);
+	remove_all(s, SIZE_MAX);
+	struct repo *r = kit_open(&kit, s);
+
+	/* with nothing but what is lost it refuses */
+	assert_int_equal(collect_run(r, &o, &done, &e), -1);
+	assert_int_equal(e.code, ERR_INTEGRITY);
+	err_clear(&e);
+	repo_close(r);
+	rebuild_sets(s, &out);
+	r = kit_open(&kit, s);
+	assert_int_equal(collect_run(r, &o, &done, &e), -1);
+	err_clear(&e);
+	if (index_rebuild_all(r, "here", &out, &e) < 0)
+		fail_msg("%s", e.msg);
+	repo_close(r);
+	assert_int_equal(read_sets(s), 2);
+	for (unsigned i = 0; i < 4; i++) {
+		collect(s);
+		assert_int_equal(read_sets(s), 2);
+	}
+	kit_verify_clean(&kit, s);
+	must_know_all(s);
+	store_close(s);
+}
+
 /* Another role's key must not try. */
 static void test_role(void **state)
 {
@@ -250,13 +373,12 @@ static void test_role(void **state)
 	struct keyring *owner = r->keys;
 	struct keyring *keeper = kit_role(owner, ROLE_MAINTAINER);
 	struct index_rebuilt out = { 0 };
-	struct id session = { { 1 } };
 	struct err e = ERR_INIT;
 
 	(void)state;
 	keeper->role = ROLE_MAINTAINER;
 	r->keys = keeper;
-	assert_int_equal(index_rebuild_all(r, &session, &out, &e), -1);
+	assert_int_equal(index_rebuild_all(r, "here", &out, &e), -1);
 	assert_int_equal(e.code, ERR_REFUSED);
 	r->keys = owner;
 	keyring_free(keeper);
@@ -273,6 +395,9 @@ int main(void)
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_pack_damaged),
 		cmocka_unit_test(test_for_readers),
+		cmocka_unit_test(test_generation_before),
+		cmocka_unit_test(test_leaned),
+		cmocka_unit_test(test_listed),
 		cmocka_unit_test(test_role),
 	};
 

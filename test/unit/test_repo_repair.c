@@ -313,6 +313,12 @@ static void test_collected_index(void **state)
 	assert_true(result.segments > 0);
 	repair_result_fini(&result);
 	assert_int_equal(readable(s), 2);
+	/* and the next collection makes an index of them again */
+	for (unsigned i = 0; i < 3; i++) {
+		collect(s);
+		assert_int_equal(readable(s), 2);
+	}
+	kit_verify_clean(&kit, s);
 }
 
 static void test_nothing_to_do(void **state)
