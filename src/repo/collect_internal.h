@@ -217,13 +217,16 @@ int notes_clean(struct step *s, struct err *e);
 /* Delete data keys of ended sessions that no pack uses. */
 int keys_clean(struct step *s, struct err *e);
 
-/* ---- collect_mark.c ---------------------------------------------------- */
+/* ---- collect_open.c ---------------------------------------------------- */
 
-/* Open the segments, list the packs before. */
+/* Open the segments; the packs are listed. */
 int mark_open(struct step *s, struct err *e);
-int mark_all(struct step *s, struct err *e);
 void mark_fini(struct step *s);
 struct marked *marked_of(struct step *s, const struct index_segment *segment);
+
+/* ---- collect_mark.c ---------------------------------------------------- */
+
+int mark_all(struct step *s, struct err *e);
 
 /* ---- collect_carry.c ------------------------------------------------------
  */
