@@ -361,16 +361,33 @@ static bool session_of(const char *name, struct id *session)
 	return hex_decode(hex, session->b, ID_SIZE);
 }
 
-int index_rebuild_set(struct repo *r, const struct set *set,
-		      struct index_rebuilt *out, struct err *e)
+/* 1 the set's segments may still be needed, 0, -1. */
+static int is_recent(struct repo *r, const struct set *set, struct err *e)
 {
-	AUTO(idset_fini) struct idset done = IDSET_INIT;
 	uint64_t newest;
 
 	if (generation_newest(r->store, &newest, e) < 0)
 		return -1;
-	for (size_t i = 0;
-	     i < set->segment_count && set->generation + 1 >= newest; i++) {
+	return set->generation + 1 >= newest;
+}
+
+int index_rebuild_set(struct repo *r, const struct set *set,
+		      struct index_rebuilt *out, struct err *e)
+{
+	int recent = is_recent(r, set, e);
+
+	return recent == 1 ? rebuild_session(r, set, &set->session, out, e)
+			   : recent;
+}
+
+int index_rebuild_leans(struct repo *r, const struct set *set,
+			struct index_rebuilt *out, struct err *e)
+{
+	AUTO(idset_fini) struct idset done = IDSET_INIT;
+	int recent = is_recent(r, set, e);
+
+	idset_add(&done, set->session.b);
+	for (size_t i = 0; i < set->segment_count && recent == 1; i++) {
 		struct id session;
 
 		if (session_of(set->segments[i], &session) &&
@@ -378,7 +395,7 @@ int index_rebuild_set(struct repo *r, const struct set *set,
 		    rebuild_session(r, set, &session, out, e) < 0)
 			return -1;
 	}
-	return 0;
+	return recent < 0 ? -1 : 0;
 }
 
 /* ---- all ------------------------------------------------------------- */

@@ -27,16 +27,23 @@ struct index_rebuilt {
 };
 
 /*
- * Write again those of the segments that the set names that are missing or
- * damaged in the store, under their names: its own, and those that it leans
- * on, each from the packs of its session that the other segments of that
- * session do not name.  Adds to *out; with none lost it does nothing.  Only
- * for sets of the newest generation and the one before it, of which a
- * collector still needs them: of older ones the index of a generation has
- * taken the place.
+ * Write again those of the set's own session's segments that are missing or
+ * damaged in the store, under their names: from the packs of the session that
+ * its other segments do not name.  Adds to *out; with none lost it does
+ * nothing.  Only for sets of the newest generation and the one before it, of
+ * which a collector still needs them: of older ones the index of a generation
+ * has taken the place.
  */
 int index_rebuild_set(struct repo *r, const struct set *set,
 		      struct index_rebuilt *out, struct err *e);
+
+/*
+ * The same for segments of other sessions that the set leans on, for readers
+ * and collectors: after those of all sets, of which writers may go on to use
+ * theirs.  Owners only.
+ */
+int index_rebuild_leans(struct repo *r, const struct set *set,
+			struct index_rebuilt *out, struct err *e);
 
 /*
  * Write segments of all packs, for readers, who open them in the end

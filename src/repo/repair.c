@@ -67,6 +67,10 @@ static int rebuild_sets(struct repair *p, struct index_rebuilt *done,
 	for (size_t i = 0; i < c->count; i++)
 		if (index_rebuild_set(p->repo, &c->sets[i], done, e) < 0)
 			return -1;
+	for (size_t i = 0; i < c->count && p->repo->keys->role == ROLE_OWNER;
+	     i++)
+		if (index_rebuild_leans(p->repo, &c->sets[i], done, e) < 0)
+			return -1;
 	return 0;
 }
 
