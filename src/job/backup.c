@@ -73,11 +73,20 @@ static int level_of(const char *word, struct err *e)
 		       word);
 }
 
+static int no_snaps(void *ctx, struct err *e)
+{
+	(void)ctx;
+	(void)e;
+	return 0;
+}
+
 static int begin(struct backup *b, struct err *e)
 {
+	const struct capture_instant instant = { .take = no_snaps };
 	const struct job *j = b->job;
 	int require = level_of(b->asked->require, e);
 	const struct capture_options o = {
+		.no_snaps = "no storage snapshots yet",
 		.memory = b->asked->memory,
 		.require = require,
 		.only_disks = b->asked->disks,
@@ -91,8 +100,10 @@ static int begin(struct backup *b, struct err *e)
 
 	if (require < 0)
 		return -1;
-	b->capture = capture_begin(b->conn, b->domain, &o, j->talk, e);
-	return b->capture != NULL ? 0 : -1;
+	b->capture = capture_new(b->conn, b->domain, &o, j->talk, e);
+	if (b->capture == NULL)
+		return -1;
+	return capture_take(&b->capture, 1, &instant, e);
 }
 
 /* ---- reading --------------------------------------------------------- */

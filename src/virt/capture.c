@@ -30,6 +30,21 @@ const char *capture_level_text(enum capture_level l)
 	}
 }
 
+const char *capture_method_text(enum capture_method m)
+{
+	switch (m) {
+	case METHOD_SNAPSHOT:
+		return "snapshot";
+	case METHOD_OVERLAY:
+		return "overlay";
+	case METHOD_SUSPEND:
+		return "suspend";
+	case METHOD_AUTO:
+	default:
+		return "auto";
+	}
+}
+
 /* ---- notes ---- */
 
 static void add_note(struct capture *cap, char *text)
@@ -67,7 +82,7 @@ void capture_degrade(struct capture *cap, const char *fmt, ...)
 static void result_fini(struct capture_result *r)
 {
 	for (size_t i = 0; i < r->file_count; i++)
-		buf_fini(&r->files[i].data);
+		capture_file_fini(&r->files[i]);
 	for (size_t i = 0; i < r->note_count; i++)
 		free(r->notes[i]);
 	free(r->files);
@@ -88,6 +103,7 @@ static void capture_free(struct capture *cap)
 	free(cap->memory);
 	free(cap->journal_path);
 	result_fini(&cap->result);
+	tpm_fini(&cap->tpm);
 	domain_info_free(cap->domain);
 	fd_close_at(&cap->lock);
 	pthread_mutex_destroy(&cap->check_lock);
@@ -96,9 +112,9 @@ static void capture_free(struct capture *cap)
 
 DEFINE_AUTO(capture_free, struct capture *);
 
-static struct capture *capture_new(struct conn *c,
-				   const struct capture_options *options,
-				   const struct talk *talk)
+static struct capture *make(struct conn *c,
+			    const struct capture_options *options,
+			    const struct talk *talk)
 {
 	struct capture *cap = mem_zalloc(1, sizeof(*cap));
 
@@ -106,6 +122,7 @@ static struct capture *capture_new(struct conn *c,
 	cap->opt = *options;
 	cap->talk = talk ? talk : &talk_none;
 	cap->lock = -1;
+	cap->members = 1;
 	pthread_mutex_init(&cap->check_lock, NULL);
 	return cap;
 }
@@ -146,107 +163,10 @@ static int claim(struct capture *cap, const struct domain_info *domain,
 	return cap->domain ? 0 : -1;
 }
 
-static int try(struct capture *cap, bool memory, struct err *e)
-{
-	switch (cap->mode) {
-	case MODE_OFF:
-		return capture_off(cap, e);
-	case MODE_PLACE:
-		return capture_place(cap, memory, e);
-	case MODE_LIVE:
-	default:
-		return capture_live(cap, memory, e);
-	}
-}
-
-/* Undo a failed attempt; the message then has both. */
-static int undo(struct capture *cap, struct err *e)
-{
-	struct err second = ERR_INIT;
-	struct err first = *e;
-
-	free(mem_take(&cap->memory));
-	if (capture_settle(cap, &second) == 0)
-		return 0;
-	err_set(e, first.code,
-		"%s; and it could not be undone: %s (vmkeep "
-		"recover)",
-		first.msg, second.msg);
-	return -1;
-}
-
-/* RAM without a disk that the guest writes to cannot be resumed: who asks
- * for some disks alone wants no RAM, unless he says so. */
-static bool wants_memory(const struct capture *cap)
-{
-	if (cap->opt.memory > 0 || cap->opt.require >= LEVEL_RAM)
-		return true;
-	return cap->opt.memory < 0 && cap->mode == MODE_LIVE && !cap->unasked;
-}
-
-/* RAM is wanted and cannot be had: is less enough? */
-static int without_memory(struct capture *cap, const char *why, struct err *e)
-{
-	if (cap->opt.require >= LEVEL_RAM)
-		return err_set(e, ERR_REFUSED, "no RAM: %s", why);
-	capture_degrade(cap, "no RAM: %s", why);
-	return 0;
-}
-
-/* 1 made, 0 go on without. */
-static int with_memory(struct capture *cap, struct err *e)
-{
-	struct err why = ERR_INIT;
-
-	if (cap->mode == MODE_OFF)
-		return without_memory(cap, "the domain is shut off", e);
-	if (cap->unasked) {
-		err_set(&why, ERR_REFUSED,
-			"disk '%s' was not asked for, and the guest's RAM is "
-			"of no use without it",
-			cap->unasked);
-		return without_memory(cap, why.msg, e);
-	}
-	if (cap->domain->ram_refused)
-		return without_memory(cap, cap->domain->ram_refused, e);
-	if (capture_ram_room(cap, &why) < 0)
-		return without_memory(cap, why.msg, e);
-	if (try(cap, true, &why) == 0)
-		return 1;
-	if (undo(cap, &why) < 0) {
-		*e = why;
-		return -1;
-	}
-	if (why.code == ERR_NOT_FOUND || why.code == ERR_STOPPED) {
-		*e = why;
-		return -1;
-	}
-	return without_memory(cap, why.msg, e);
-}
-
-static int make(struct capture *cap, struct err *e)
-{
-	int made = wants_memory(cap) ? with_memory(cap, e) : 0;
-
-	if (made < 0)
-		return -1;
-	if (made == 0 && try(cap, false, e) < 0) {
-		(void)!undo(cap, e);
-		return -1;
-	}
-	if ((int)cap->result.level >= cap->opt.require)
-		return 0;
-	err_set(e, ERR_REFUSED, "only level '%s' can be had",
-		capture_level_text(cap->result.level));
-	(void)!undo(cap, e);
-	return -1;
-}
-
 static void fill_disks(struct capture *cap)
 {
 	struct capture_result *r = &cap->result;
 
-	r->memory = cap->memory;
 	r->disk_count = cap->pick_count;
 	r->disks = mem_zalloc(cap->pick_count, sizeof(*r->disks));
 	for (size_t i = 0; i < cap->pick_count; i++) {
@@ -263,18 +183,32 @@ static void fill_disks(struct capture *cap)
 	}
 }
 
-struct capture *capture_begin(struct conn *c, const struct domain_info *domain,
-			      const struct capture_options *options,
-			      const struct talk *talk, struct err *e)
+struct capture *capture_new(struct conn *c, const struct domain_info *domain,
+			    const struct capture_options *options,
+			    const struct talk *talk, struct err *e)
 {
-	AUTO(capture_free_at)
-	struct capture *cap = capture_new(c, options, talk);
+	AUTO(capture_free_at) struct capture *cap = make(c, options, talk);
 
 	if (claim(cap, domain, e) < 0 || capture_mode(cap, e) < 0 ||
-	    capture_pick(cap, e) < 0 || make(cap, e) < 0)
+	    capture_pick(cap, e) < 0 || capture_choose(cap, e) < 0)
 		return NULL;
 	fill_disks(cap);
 	return mem_take(&cap);
+}
+
+bool capture_snaps(const struct capture *cap)
+{
+	return cap->mode == MODE_LIVE && cap->method != METHOD_OVERLAY;
+}
+
+const struct err *capture_failed(const struct capture *cap)
+{
+	return cap->lost.code != ERR_NONE ? &cap->lost : NULL;
+}
+
+int64_t capture_stopped_ns(const struct capture *cap)
+{
+	return cap->stopped_ns;
 }
 
 const struct capture_result *capture_result(const struct capture *cap)

@@ -3,11 +3,17 @@
 #define VMKEEP_VIRT_CAPTURE_H
 
 /*
- * The instant: freeze what a running or shut-off domain is at one moment, so
+ * The instant: freeze what running or shut-off domains are at one moment, so
  * that it can be read at leisure, and put everything back afterwards.
  *
- * Between capture_begin() and capture_end() the journal names all that has to
- * be undone, and a watchdog process resumes and thaws the guest if we die.
+ *	capture_new()    look, claim, choose; nothing is touched
+ *	capture_take()   stop all, instant, let all go on
+ *	... read ...
+ *	capture_end()    put back what is left, for each
+ *
+ * From capture_take() to capture_end() the journal names all that has to be
+ * undone, and a watchdog process resumes and thaws the guest if we die or are
+ * late.
  */
 
 #include <stdbool.h>
@@ -29,13 +35,25 @@ enum capture_level {
 
 const char *capture_level_text(enum capture_level l); /* "ram", ... */
 
+enum capture_method {
+	METHOD_AUTO,
+	METHOD_SNAPSHOT, /* the storage's own snapshots, taken meanwhile */
+	METHOD_OVERLAY,  /* overlays, merged again afterwards */
+	METHOD_SUSPEND,  /* SysRq sync, suspend, storage snapshots: no RAM */
+};
+
+const char *capture_method_text(enum capture_method m); /* "auto", ... */
+
 struct capture_options {
-	int memory;  /* 1 wanted, 0 not wanted, -1: when it runs (not
-		      * when it is paused: QEMU can neither save nor
-		      * migrate a paused guest any more after that,
-		      * until it is resumed; nor with some of the disks
-		      * only, without which it is of no use) */
-	int require; /* an enum capture_level, or 0: what can be had */
+	enum capture_method method;
+	const char *no_snaps; /* why its disks' storage has no snapshots; NULL:
+			       * it has */
+	int memory;           /* 1 wanted, 0 not wanted, -1: when it runs (not
+			       * when it is paused: QEMU can neither save nor
+			       * migrate a paused guest any more after that,
+			       * until it is resumed; nor with some of the disks
+			       * only, without which it is of no use) */
+	int require;          /* an enum capture_level, or 0: what can be had */
 	char *const *only_disks; /* targets; NULL: all that domain.h says */
 	size_t only_count;
 	const char *overlay_dir;    /* NULL: beside each disk that is a file */
@@ -63,17 +81,21 @@ struct capture_disk {
 		      * point; read it without keeping others away */
 };
 
-/* One file of the point: definition, firmware variables. */
+/* One file of the point: definition, firmware variables; and files of the TPM,
+ * which have a folder and an owner. */
 struct capture_file {
-	const char *name; /* "live.xml", "inactive.xml", "migratable.xml",
-			   * "nvram" */
+	char *name; /* "live.xml", "inactive.xml", "migratable.xml", "nvram",
+		     * "tpm2-00.permall" */
 	struct buf data;
+	char *folder; /* NULL; of the TPM's: "tpm2" */
+	char *owner;  /* NULL; of the TPM's: "user:group" */
 };
 
 struct capture_result {
 	enum capture_level level;
-	const char *method; /* "overlay", "offline", "paused" (read in
-			     * place; it was paused before) */
+	const char *method; /* "snapshot", "overlay", "suspend", "offline",
+			     * "paused" (read in place; it was paused
+			     * before) */
 	int64_t time_ns;    /* wall clock at the instant */
 	uint64_t pause_ms;  /* how long we had the guest stand still, as
 			     * libvirt's events tell; 0: not at all */
@@ -83,7 +105,10 @@ struct capture_result {
 			     * format, or NULL */
 	struct capture_file *files;
 	size_t file_count;
-	bool nvram_exact; /* equal before and after the instant */
+	bool snapped;     /* disks are to be read from storage snapshots that
+			   * were taken in the instant, not where path says */
+	bool state_exact; /* firmware variables and the TPM's state: copied
+			   * while it stood still, or equal before and after */
 	char **notes;     /* what was tried and refused, and why; what
 			   * is not exact */
 	size_t note_count;
@@ -93,16 +118,55 @@ struct capture_result {
 struct capture;
 
 /*
- * Make the instant.  What options points to must stay until capture_end().
- * What a dead capture of this domain has left is recovered before.  On failure
- * everything is undone as far as possible, and what could not be undone is in
- * the journal for recover.  ERR_BUSY: another capture of this domain, or a
- * block job, is under way.  ERR_REFUSED: the level required cannot be had.
- * ERR_STOPPED: the user wants to stop.
+ * Look at a domain, claim it, and choose how it will be done; what is chosen
+ * and refused is in the notes of the result.  What options points to, and the
+ * connection, must stay until capture_end().  What a dead capture of this
+ * domain has left is recovered before.  ERR_BUSY: another capture of this
+ * domain, or a block job, is under way.  ERR_REFUSED: what was asked for
+ * cannot be had.
  */
-struct capture *capture_begin(struct conn *c, const struct domain_info *domain,
-			      const struct capture_options *options,
-			      const struct talk *talk, struct err *e);
+struct capture *capture_new(struct conn *c, const struct domain_info *domain,
+			    const struct capture_options *options,
+			    const struct talk *talk, struct err *e);
+
+/* What happens while all stand still. */
+struct capture_instant {
+	void *ctx;
+	/*
+	 * Take storage snapshots of the disks of all that capture_snaps() is
+	 * true of (and of others whose disks are frozen by now, as one likes);
+	 * at most CAPTURE_SNAP_MS.  Called again when capture_take() tries in
+	 * another way, and also when there are none.  -1: none of those that
+	 * need snapshots has one.
+	 */
+	int (*take)(void *ctx, struct err *e);
+};
+
+#define CAPTURE_SNAP_MS 20000
+
+/* The most that can be taken together: libvirtd does 20 calls at a time. */
+#define CAPTURE_TOGETHER 16
+
+/*
+ * The instant of all (1 to CAPTURE_TOGETHER, each with a connection of its
+ * own, for libvirtd does only five calls of a connection at a time).  All
+ * stand still at one moment.  A lone one that fails is tried in other ways
+ * that its options allow; of several each has its own result.  -1 when none
+ * was taken; capture_failed() tells of each.  Whatever failed is undone as
+ * far as possible, and what could not be undone is in the journal for
+ * recover.  ERR_STOPPED: the user wants to stop.
+ */
+int capture_take(struct capture *const *caps, size_t count,
+		 const struct capture_instant *instant, struct err *e);
+
+/* Does it need snapshots of its disks' storage? */
+bool capture_snaps(const struct capture *cap);
+
+/* Why there is no instant of this one, or NULL: there is. */
+const struct err *capture_failed(const struct capture *cap);
+
+/* When it stopped, as wall clock; 0: it did not have to. */
+int64_t capture_stopped_ns(const struct capture *cap);
 
 const struct capture_result *capture_result(const struct capture *cap);
 

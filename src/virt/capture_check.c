@@ -52,6 +52,8 @@ static int check_place(struct capture *cap, const struct track_seen *seen,
 static int check_room(struct capture *cap, struct err *e)
 {
 	for (size_t i = 0; i < cap->pick_count; i++) {
+		if (!cap->picks[i].overlay)
+			continue; /* its storage has the disk as it was */
 		if (overlay_room(cap->picks[i].overlay, cap->picks[i].reserve,
 				 e) < 0)
 			return err_ctx(e,
@@ -84,7 +86,7 @@ static int check_live(struct capture *cap, const struct track_seen *seen,
 		      const struct guest_state *s, struct err *e)
 {
 	note_gone(cap, seen);
-	if (s->state == VIR_DOMAIN_PAUSED &&
+	if (cap->method == METHOD_OVERLAY && s->state == VIR_DOMAIN_PAUSED &&
 	    s->reason == VIR_DOMAIN_PAUSED_IOERROR)
 		return err_set(e, ERR_NO_SPACE,
 			       "'%s' was stopped by an I/O error: reading is "

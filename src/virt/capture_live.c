@@ -1,129 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A running guest.  libvirt copies RAM while it runs (LIVE), stops it for the
- * last round, puts overlays on all disks in one QMP transaction and lets it
- * go on: the bases then are what the disks were at the very moment of the RAM
- * (qemuSnapshotCreateActiveExternal in libvirt's qemu_snapshot.c).  RAM and
- * freezing exclude each other: the image would resume frozen.
+ * A running guest: stopped, or frozen, for the instant, and set going again.
+ *
+ * With RAM libvirt copies it while the guest runs (LIVE) and stops it for the
+ * last round.  For overlays it then puts them on all disks in one QMP
+ * transaction and lets the guest go on: the bases are what the disks were at
+ * the very moment of the RAM (qemuSnapshotCreateActiveExternal in libvirt's
+ * qemu_snapshot.c).  With 'manual' disks it leaves the guest paused, for us to
+ * take snapshots of the storage and resume it.  RAM and freezing exclude each
+ * other: the image would resume frozen.
+ *
+ * Without RAM the guest is frozen, where its agent answers, and suspended: a
+ * suspended QEMU has written its caches (vm_stop: bdrv_drain_all,
+ * bdrv_flush_all), and nothing changes between the snapshots of one storage
+ * and of the next.  One raw disk that is frozen needs no more.
  */
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "virt/capture_internal.h"
 #include "virt/conn_internal.h"
 #include "virt/freeze.h"
+#include "virt/guest.h"
 #include "virt/jot.h"
-#include "virt/overlay.h"
-#include "virt/snapxml.h"
+#include "virt/pause.h"
 #include "virt/taking.h"
 
 /* The event of the guest's going on may come after the call's return. */
 #define EVENT_MS 2000
+/* What SysRq sync asks for is not confirmed by anybody. */
+#define SYNC_MS 1000
+/* Linux' numbers of Alt, SysRq and S (input-event-codes.h). */
+#define SYSRQ_SYNC                                                             \
+	{                                                                      \
+		56, 99, 31                                                     \
+	}
 
-static int name_overlay(struct capture *cap, struct capture_pick *p, bool block,
-			struct err *e)
+static struct pause pause_of(struct capture *cap)
 {
-	const struct overlay_want want = {
-		.domain = cap->domain->name,
-		.target = p->disk->target,
-		.base = p->disk->chain[0].path,
-		.dir = cap->opt.overlay_dir,
-		.block = block,
+	return (struct pause){
+		.conn = cap->conn,
+		.uuid = cap->domain->uuid,
+		.journal = cap->journal,
+		.watchdog = cap->watchdog,
 	};
-
-	free(mem_take(&p->overlay));
-	p->overlay = overlay_name(&want, e);
-	if (!p->overlay)
-		return -1;
-	if (overlay_reserve(p->overlay, cap->opt.overlay_reserve, &p->reserve,
-			    e) < 0)
-		return -1;
-	if (overlay_room(p->overlay, p->reserve + p->reserve / 2, e) < 0)
-		return err_ctx(e, "no room for an overlay of disk %s",
-			       p->disk->target);
-	return 0;
 }
 
-static int prepare_disk(struct capture *cap, struct capture_pick *p,
-			struct err *e)
+static struct freeze freeze_of(struct capture *cap)
 {
-	const struct domain_image *base = &p->disk->chain[0];
-	struct stat st;
-	autofree char *dev = NULL;
-	autofree char *ino = NULL;
-
-	if (stat(base->path, &st) < 0)
-		return err_sys(e, "disk %s: cannot look at '%s'",
-			       p->disk->target, base->path);
-	if (name_overlay(cap, p, S_ISBLK(st.st_mode), e) < 0)
-		return -1;
-	dev = mem_fmt("%llu", (unsigned long long)st.st_dev);
-	ino = mem_fmt("%llu", (unsigned long long)st.st_ino);
-	return JOT(cap->journal, JOT_DISK, e, { "target", p->disk->target },
-		   { "base", base->path }, { "format", base->format },
-		   { "dev", dev }, { "ino", ino }, { "overlay", p->overlay });
-}
-
-static const char *overlay_of(const struct capture *cap,
-			      const struct domain_disk *d)
-{
-	for (size_t i = 0; i < cap->pick_count; i++) {
-		if (cap->picks[i].disk == d)
-			return cap->picks[i].overlay;
-	}
-	return NULL;
-}
-
-static void write_xml(struct capture *cap, struct buf *out)
-{
-	size_t n = cap->domain->disk_count;
-	autofree struct snapxml_disk *disks = mem_zalloc(n + 1, sizeof(*disks));
-
-	for (size_t i = 0; i < n; i++) {
-		disks[i].target = cap->domain->disks[i].target;
-		disks[i].overlay = overlay_of(cap, &cap->domain->disks[i]);
-	}
-	snapxml_write(cap->memory, disks, n, out);
-}
-
-/* libvirt makes them 0600; one older than the cure of CVE-2025-13193 might
- * not. */
-static void close_overlays(struct capture *cap)
-{
-	struct stat st;
-
-	for (size_t i = 0; i < cap->pick_count; i++) {
-		const char *path = cap->picks[i].overlay;
-
-		if (stat(path, &st) == 0 && (st.st_mode & 077))
-			(void)!chmod(path, 0600);
-	}
-}
-
-static void wait_going(struct capture *cap, struct track_seen *seen)
-{
-	int64_t began = clock_steady_ns();
-
-	track_seen(cap->track, seen);
-	while (seen->paused_now &&
-	       clock_steady_ns() - began < (int64_t)EVENT_MS * 1000000) {
-		track_wait(cap->track, 50);
-		track_seen(cap->track, seen);
-	}
-}
-
-static void measure(struct capture *cap)
-{
-	struct track_seen seen;
-
-	wait_going(cap, &seen);
-	cap->result.pause_ms = (seen.paused_ns + 999999) / 1000000;
-	cap->result.time_ns = seen.first_ns ? seen.first_ns : clock_wall_ns();
+	return (struct freeze){
+		.conn = cap->conn,
+		.uuid = cap->domain->uuid,
+		.journal = cap->journal,
+		.watchdog = cap->watchdog,
+	};
 }
 
 /*
@@ -141,9 +75,32 @@ static bool must_stand_still(const struct capture *cap)
 	return cap->domain->emulated && conn_qemu_version(cap->conn) < 9000000;
 }
 
-static int take(struct capture *cap, struct err *e)
+/* ---- stopping ---- */
+
+/* Nobody stops before all of the group are ready to. */
+static void meet(struct capture *cap)
+{
+	struct meeting *m = mem_take(&cap->meeting);
+
+	if (!m)
+		return;
+	meeting_come(m);
+	while (!meeting_full(m, 1000))
+		continue;
+}
+
+static int stand(struct capture *cap, unsigned ms, struct err *e)
+{
+	struct pause p = pause_of(cap);
+
+	cap->stands = true;
+	return pause_begin(&p, ms, e);
+}
+
+static int take(struct capture *cap, bool still, struct err *e)
 {
 	AUTO(buf_fini) struct buf xml = BUF_INIT;
+	bool snaps = cap->method != METHOD_OVERLAY;
 	struct taking t = {
 		.conn = cap->conn,
 		.name = cap->domain->name,
@@ -154,49 +111,45 @@ static int take(struct capture *cap, struct err *e)
 		.talk = cap->talk,
 		.memory = cap->memory,
 		.downtime_ms = cap->opt.downtime_ms,
-		.still = must_stand_still(cap),
 		.cancel = cap->opt.cancel,
+		.members = cap->members,
+		.meeting = mem_take(&cap->meeting),
+		.still = still,
+		.paused = cap->stands,
+		.hold = snaps || cap->stands,
 	};
 
-	write_xml(cap, &xml);
+	capture_snapshot_xml(cap, &xml);
 	t.xml = (const char *)xml.p;
-	track_reset(cap->track);
 	if (taking_run(&t, e) < 0)
 		return -1;
-	measure(cap);
-	close_overlays(cap);
+	cap->stands = t.hold;
+	cap->theirs = t.theirs;
 	return 0;
 }
 
-/* ---- without RAM ---- */
-
-static void judge_thaw(struct capture *cap, int frozen, int thawed,
-		       const struct err *why)
+static int stop_memory(struct capture *cap, struct err *e)
 {
-	if (thawed == frozen && !watchdog_fired(cap->watchdog)) {
-		cap->result.level = LEVEL_FILESYSTEM;
-		return;
+	bool still = must_stand_still(cap);
+
+	if (capture_ram_name(cap, e) < 0)
+		return -1;
+	track_reset(cap->track);
+	if (still && cap->meeting) {
+		meet(cap);
+		if (stand(cap, 2 * TAKING_STAND_MS * cap->members, e) < 0)
+			return -1;
 	}
-	if (thawed < 0)
-		capture_degrade(cap, "the thaw could not be confirmed: %s",
-				why->msg);
-	else
-		capture_degrade(cap,
-				"%d file systems were frozen but %d thawed: "
-				"some were not frozen at the instant",
-				frozen, thawed);
-}
-
-static int take_frozen(struct capture *cap, struct freeze *f, int frozen,
-		       struct err *e)
-{
-	struct err second = ERR_INIT;
-	int ret = take(cap, e);
-	int thawed = freeze_end(f, &second);
-
-	if (ret == 0)
-		judge_thaw(cap, frozen, thawed, &second);
-	return ret;
+	if (take(cap, still, e) < 0)
+		return -1;
+	cap->result.level = LEVEL_RAM;
+	capture_ram_look(cap);
+	if (still)
+		capture_note(cap, "the guest runs without KVM: it stood still "
+				  "while its RAM was copied, for the emulation "
+				  "of QEMU before 9.0 loses changes of a "
+				  "running one");
+	return 0;
 }
 
 static bool agent_there(struct capture *cap)
@@ -217,14 +170,15 @@ static bool agent_there(struct capture *cap)
 }
 
 /* How many file systems are frozen; 0 also when none can be. */
-static int try_freeze(struct capture *cap, struct freeze *f)
+static int try_freeze(struct capture *cap)
 {
+	struct freeze f = freeze_of(cap);
 	struct err e = ERR_INIT;
 	int n;
 
 	if (!agent_there(cap))
 		return 0;
-	n = freeze_begin(f, &e);
+	n = freeze_begin(&f, &e);
 	if (n < 0)
 		capture_degrade(cap, "not frozen: %s", e.msg);
 	else if (n == 0)
@@ -233,54 +187,193 @@ static int try_freeze(struct capture *cap, struct freeze *f)
 	return n > 0 ? n : 0;
 }
 
-static int take_disks(struct capture *cap, struct err *e)
+/* Ask the guest's kernel to write its caches; nobody will know whether it
+ * did. */
+static void press_sync(struct capture *cap)
 {
-	struct freeze f = {
-		.conn = cap->conn,
-		.uuid = cap->domain->uuid,
-		.journal = cap->journal,
-		.watchdog = cap->watchdog,
-	};
-	int frozen = try_freeze(cap, &f);
+	unsigned keys[] = SYSRQ_SYNC;
+	struct err e = ERR_INIT;
+	autodomain virDomainPtr d =
+		conn_domain(cap->conn, cap->domain->uuid, &e);
 
+	if (d && virDomainSendKey(d, VIR_KEYCODE_SET_LINUX, 0, keys, 3, 0) < 0)
+		virt_err(&e, "SysRq sync cannot be sent");
+	if (e.code != ERR_NONE) {
+		capture_note(cap, "%s: the disks are as after a power cut",
+			     e.msg);
+		return;
+	}
+	capture_note(cap, "SysRq sync was sent, which a guest may ignore: the "
+			  "disks count as after a power cut");
+	nap_ms(SYNC_MS);
+}
+
+static bool must_suspend(const struct capture *cap)
+{
+	bool one_raw = cap->pick_count == 1 &&
+		       strcmp(cap->picks[0].disk->chain[0].format, "raw") == 0;
+
+	if (cap->members > 1 || cap->method == METHOD_SUSPEND)
+		return true;
+	return cap->method == METHOD_SNAPSHOT && (!cap->frozen || !one_raw);
+}
+
+static int stop_disks(struct capture *cap, struct err *e)
+{
 	cap->result.level = LEVEL_CRASH;
-	if (frozen)
-		return take_frozen(cap, &f, frozen, e);
-	if (cap->opt.require > LEVEL_CRASH)
+	if (cap->method == METHOD_SUSPEND)
+		press_sync(cap);
+	else
+		cap->frozen = try_freeze(cap);
+	if (!cap->frozen && cap->opt.require > LEVEL_CRASH)
 		return err_set(e, ERR_REFUSED,
 			       "the guest's file systems cannot be frozen");
-	return take(cap, e);
+	meet(cap);
+	track_reset(cap->track);
+	if (must_suspend(cap) && stand(cap, TAKING_STAND_MS, e) < 0)
+		return -1;
+	return cap->method == METHOD_OVERLAY ? take(cap, cap->stands, e) : 0;
 }
 
-/* ---- together ---- */
-
-static int take_memory(struct capture *cap, struct err *e)
+static int stop_live(struct capture *cap, struct err *e)
 {
-	if (capture_ram_name(cap, e) < 0 || take(cap, e) < 0)
+	cap->result.method = capture_method_text(cap->method);
+	cap->result.snapped = capture_snaps(cap);
+	cap->theirs = false;
+	if (capture_guard(cap, e) < 0)
 		return -1;
-	cap->result.level = LEVEL_RAM;
-	capture_ram_look(cap);
-	if (must_stand_still(cap))
-		capture_note(cap, "the guest runs without KVM: it stood still "
-				  "while its RAM was copied, for the emulation "
-				  "of QEMU before 9.0 loses changes of a "
-				  "running one");
-	return 0;
+	if (cap->method == METHOD_OVERLAY && capture_overlays(cap, e) < 0)
+		return -1;
+	if (capture_definitions(cap, e) < 0 || capture_state_before(cap, e) < 0)
+		return -1;
+	return cap->with_memory ? stop_memory(cap, e) : stop_disks(cap, e);
 }
 
-int capture_live(struct capture *cap, bool memory, struct err *e)
+int capture_stop(struct capture *cap, struct err *e)
 {
-	cap->result.method = "overlay";
-	if (capture_open(cap, e) < 0)
-		return -1;
-	for (size_t i = 0; i < cap->pick_count; i++) {
-		if (prepare_disk(cap, &cap->picks[i], e) < 0)
-			return -1;
+	switch (cap->mode) {
+	case MODE_OFF:
+		return capture_off(cap, e);
+	case MODE_PLACE:
+		return capture_place(cap, e);
+	case MODE_LIVE:
+	default:
+		return stop_live(cap, e);
 	}
-	if (capture_definitions(cap, e) < 0 || capture_nvram_before(cap, e) < 0)
+}
+
+/* ---- going on ---- */
+
+static void wait_going(struct capture *cap, struct track_seen *seen)
+{
+	int64_t began = clock_steady_ns();
+
+	track_seen(cap->track, seen);
+	while (seen->paused_now && !cap->theirs &&
+	       clock_steady_ns() - began < (int64_t)EVENT_MS * 1000000) {
+		track_wait(cap->track, 50);
+		track_seen(cap->track, seen);
+	}
+}
+
+static void measure(struct capture *cap)
+{
+	struct track_seen seen;
+
+	wait_going(cap, &seen);
+	cap->result.pause_ms = (seen.paused_ns + 999999) / 1000000;
+	cap->stopped_ns = seen.first_ns;
+	cap->result.time_ns = seen.first_ns ? seen.first_ns : clock_wall_ns();
+}
+
+static int too_early(const struct capture *cap, struct err *e)
+{
+	return err_set(e, ERR_BUSY,
+		       "'%s' was set going again before all was taken (by its "
+		       "user, or by the watchdog, which waits for %d s)",
+		       cap->domain->name, TAKING_STAND_MS / 1000);
+}
+
+/* Was it still all the time? */
+static int sure_still(struct capture *cap, struct err *e)
+{
+	struct track_seen seen;
+	struct guest_state s;
+
+	track_seen(cap->track, &seen);
+	if (guest_state(cap->conn, cap->domain->uuid, &s, e) < 0)
 		return -1;
-	if ((memory ? take_memory(cap, e) : take_disks(cap, e)) < 0)
-		return -1;
-	capture_nvram_after(cap);
+	if (seen.resumed || s.state != VIR_DOMAIN_PAUSED)
+		return too_early(cap, e);
 	return 0;
+}
+
+static int resume(struct capture *cap, struct err *e)
+{
+	struct pause p = pause_of(cap);
+
+	if (!cap->stands || cap->theirs)
+		return 0;
+	cap->stands = false;
+	return pause_end(&p, e);
+}
+
+static void judge_thaw(struct capture *cap, int thawed, const struct err *why)
+{
+	if (thawed == cap->frozen && !watchdog_fired(cap->watchdog)) {
+		cap->result.level = LEVEL_FILESYSTEM;
+		return;
+	}
+	if (thawed < 0)
+		capture_degrade(cap, "the thaw could not be confirmed: %s",
+				why->msg);
+	else
+		capture_degrade(cap,
+				"%d file systems were frozen but %d thawed: "
+				"some were not frozen at the instant",
+				cap->frozen, thawed);
+}
+
+static void thaw(struct capture *cap)
+{
+	struct freeze f = freeze_of(cap);
+	struct err why = ERR_INIT;
+	int thawed = freeze_end(&f, &why);
+
+	judge_thaw(cap, thawed, &why);
+	cap->frozen = 0;
+}
+
+void capture_release(struct capture *cap)
+{
+	struct freeze f = freeze_of(cap);
+	struct err e = ERR_INIT;
+
+	/* what fails here is tried again from the journal */
+	(void)!resume(cap, &e);
+	if (cap->frozen)
+		(void)!freeze_end(&f, &e);
+	cap->frozen = 0;
+}
+
+int capture_go(struct capture *cap, struct err *e)
+{
+	struct err second = ERR_INIT;
+	int ret = 0;
+
+	if (cap->mode != MODE_LIVE)
+		return 0;
+	if (cap->stands)
+		ret = sure_still(cap, e);
+	else if (cap->frozen && capture_snaps(cap) &&
+		 watchdog_fired(cap->watchdog))
+		ret = too_early(cap, e);
+	capture_state_after(cap);
+	if (resume(cap, ret < 0 ? &second : e) < 0)
+		ret = -1;
+	if (cap->frozen)
+		thaw(cap);
+	measure(cap);
+	capture_close_overlays(cap);
+	return ret;
 }

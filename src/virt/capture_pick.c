@@ -105,8 +105,6 @@ int capture_pick(struct capture *cap, struct err *e)
 		if (pick_one(cap, &cap->domain->disks[i], e) < 0)
 			return -1;
 	}
-	if (cap->domain->tpm)
-		capture_note(cap, "the state of the TPM is not in this point");
 	return 0;
 }
 
@@ -138,17 +136,6 @@ static int busy(const struct capture *cap, const char *why, struct err *e)
 		       cap->domain->name, why);
 }
 
-static int running(struct capture *cap, struct err *e)
-{
-	cap->mode = MODE_LIVE;
-	if (!cap->domain->overlay_refused)
-		return 0;
-	return err_set(e, ERR_REFUSED,
-		       "the running domain '%s' cannot be backed up with an "
-		       "overlay: %s",
-		       cap->domain->name, cap->domain->overlay_refused);
-}
-
 int capture_mode(struct capture *cap, struct err *e)
 {
 	struct guest_state s;
@@ -158,7 +145,8 @@ int capture_mode(struct capture *cap, struct err *e)
 	switch (s.state) {
 	case VIR_DOMAIN_RUNNING:
 	case VIR_DOMAIN_BLOCKED:
-		return running(cap, e);
+		cap->mode = MODE_LIVE;
+		return 0;
 	case VIR_DOMAIN_PAUSED:
 		cap->mode = MODE_PLACE;
 		return under_way(s.reason) ? busy(cap, under_way(s.reason), e)

@@ -31,7 +31,6 @@
 #include "virt/capture_internal.h"
 #include "virt/conn_internal.h"
 #include "virt/guest.h"
-#include "virt/snapxml.h"
 #include "virt/taking.h"
 
 int64_t capture_writes(struct capture *cap, struct err *e)
@@ -72,26 +71,11 @@ int capture_off(struct capture *cap, struct err *e)
 	cap->result.method = "offline";
 	cap->result.level = LEVEL_OFFLINE;
 	saved_state(cap);
-	if (capture_open(cap, e) < 0 || capture_definitions(cap, e) < 0 ||
-	    capture_nvram_before(cap, e) < 0)
+	if (capture_guard(cap, e) < 0 || capture_definitions(cap, e) < 0 ||
+	    capture_state_before(cap, e) < 0)
 		return -1;
 	cap->result.time_ns = clock_wall_ns();
 	return 0;
-}
-
-/* RAM alone; the disks are 'manual': of the same instant, left alone. */
-static void write_xml(struct capture *cap, struct buf *out)
-{
-	size_t n = cap->domain->disk_count;
-	autofree struct snapxml_disk *disks = mem_zalloc(n + 1, sizeof(*disks));
-
-	for (size_t i = 0; i < n; i++) {
-		disks[i].target = cap->domain->disks[i].target;
-		for (size_t p = 0; p < cap->pick_count; p++)
-			disks[i].manual |=
-				cap->picks[p].disk == &cap->domain->disks[i];
-	}
-	snapxml_write(cap->memory, disks, n, out);
 }
 
 static int take_memory(struct capture *cap, struct err *e)
@@ -105,11 +89,13 @@ static int take_memory(struct capture *cap, struct err *e)
 		.track = cap->track,
 		.talk = cap->talk,
 		.cancel = cap->opt.cancel,
+		.members = 1,
 	};
 
 	if (capture_ram_name(cap, e) < 0)
 		return -1;
-	write_xml(cap, &xml);
+	/* RAM alone; the disks are of the same instant */
+	capture_snapshot_xml(cap, &xml);
 	t.xml = (const char *)xml.p;
 	t.memory = cap->memory;
 	if (taking_run(&t, e) < 0)
@@ -122,17 +108,17 @@ static int take_memory(struct capture *cap, struct err *e)
 	return 0;
 }
 
-int capture_place(struct capture *cap, bool memory, struct err *e)
+int capture_place(struct capture *cap, struct err *e)
 {
 	cap->result.method = "paused";
 	cap->result.level = LEVEL_CRASH;
-	if (capture_open(cap, e) < 0 || capture_definitions(cap, e) < 0 ||
-	    capture_nvram_before(cap, e) < 0)
+	if (capture_guard(cap, e) < 0 || capture_definitions(cap, e) < 0 ||
+	    capture_state_before(cap, e) < 0)
 		return -1;
 	cap->writes = capture_writes(cap, e);
 	if (cap->writes < 0)
 		return -1;
-	if (memory && take_memory(cap, e) < 0)
+	if (cap->with_memory && take_memory(cap, e) < 0)
 		return -1;
 	cap->result.time_ns = clock_wall_ns();
 	return 0;

@@ -349,6 +349,7 @@ void domain_info_free(struct domain_info *d)
 	free(d->name);
 	free(d->pause_reason);
 	free(d->nvram);
+	free(d->tpm_path);
 	free(d->ram_refused);
 	free(d->overlay_refused);
 	free(d);

@@ -64,6 +64,8 @@ struct domain_info {
 	size_t disk_count;
 	char *nvram;           /* path of the varstore file, or NULL */
 	bool tpm;              /* an emulated TPM with state on this host */
+	char *tpm_path;        /* where its definition says that it is, or NULL:
+				* where libvirt has it; see tpm.h */
 	char *ram_refused;     /* why RAM cannot be taken, or NULL */
 	char *overlay_refused; /* why overlay + commit cannot, or NULL */
 };

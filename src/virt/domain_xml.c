@@ -195,6 +195,9 @@ int domain_xml_read(const char *xml, const struct domain_xml_env *env,
 	d->nvram = read_nvram(domain);
 	d->tpm = domxml_attr_is(domxml_path(devices, "tpm/backend"), "type",
 				"emulator");
+	/* since libvirt 10.10 */
+	d->tpm_path =
+		domxml_attr(domxml_path(devices, "tpm/backend/source"), "path");
 	d->ram_refused = refusal_ram(domain, d);
 	return 0;
 }

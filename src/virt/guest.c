@@ -39,6 +39,15 @@ bool guest_active(const struct guest_state *s)
 	return s->state != VIR_DOMAIN_SHUTOFF && s->state != VIR_DOMAIN_NOSTATE;
 }
 
+bool guest_held(const struct guest_state *s)
+{
+	return s->state == VIR_DOMAIN_PAUSED &&
+	       (s->reason == VIR_DOMAIN_PAUSED_SNAPSHOT ||
+		s->reason == VIR_DOMAIN_PAUSED_MIGRATION ||
+		s->reason == VIR_DOMAIN_PAUSED_UNKNOWN ||
+		s->reason == VIR_DOMAIN_PAUSED_SAVE);
+}
+
 /* 1 when a job is under way, and then ask for its end. */
 static int push_job(struct conn *c, const char *uuid, struct err *e)
 {

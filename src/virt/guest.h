@@ -25,6 +25,10 @@ int guest_state(struct conn *c, const char *uuid, struct guest_state *s,
 /* Is there a QEMU process? */
 bool guest_active(const struct guest_state *s);
 
+/* Paused by libvirt for a snapshot, not by its user?  (Also by one whose
+ * daemon was killed in the last round, and forgot why.) */
+bool guest_held(const struct guest_state *s);
+
 /*
  * Abort the domain's job (a RAM snapshot) and wait until there has been none
  * for a while: libvirtd goes on with a call whose caller has died, and the

@@ -15,16 +15,19 @@
 #define JOT_DOWNTIME "downtime" /* old: ms to be put back */
 #define JOT_SPOOL    "spool"    /* path of the RAM dump */
 #define JOT_DISK                                                               \
-	"disk"                     /* target base format dev                   \
-				    * ino overlay */
-#define JOT_FREEZE        "freeze" /* the agent is asked to freeze */
-#define JOT_THAWED        "thawed"
-#define JOT_SNAPSHOT      "snapshot" /* libvirt is asked */
-#define JOT_TAKEN         "taken"    /* it is done: overlays are active */
+	"disk"                /* target base format dev                        \
+			       * ino overlay */
+#define JOT_FREEZE   "freeze" /* the agent is asked to freeze */
+#define JOT_THAWED   "thawed"
+#define JOT_HOLD     "hold"     /* libvirt is to leave it paused for us */
+#define JOT_SNAPSHOT "snapshot" /* libvirt is asked */
+#define JOT_TAKEN                                                              \
+	"taken" /* it is done: overlays are active, or                         \
+		 * the guest is held */
 #define JOT_DOWNTIME_DONE "downtime_back"
-#define JOT_COMMIT        "commit" /* target: live block commit begins */
-#define JOT_PAUSE         "pause"  /* we suspend a running guest */
-#define JOT_RESUMED       "resumed"
+#define JOT_COMMIT        "commit"    /* target: live block commit begins */
+#define JOT_PAUSE         "pause"     /* we suspend a running guest */
+#define JOT_RESUMED       "resumed"   /* ends "pause" and "hold" */
 #define JOT_PIVOT         "pivot"     /* target: the job is to be ended */
 #define JOT_OFFLINE       "offline"   /* target: qemu-img commit begins */
 #define JOT_COMMITTED     "committed" /* target: base has everything */

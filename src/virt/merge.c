@@ -24,6 +24,7 @@
 #include "virt/conn_internal.h"
 #include "virt/guest.h"
 #include "virt/jot.h"
+#include "virt/pause.h"
 #include "virt/sight.h"
 
 #define POLL_MS 200
@@ -42,25 +43,34 @@ static int64_t passed_ms(int64_t since_ns)
 
 /* ---- a brief standstill, as the last means ---- */
 
+static struct pause pause_of(struct merge *m)
+{
+	return (struct pause){
+		.conn = m->conn,
+		.uuid = m->plan->uuid,
+		.journal = m->journal,
+		.watchdog = m->watchdog,
+	};
+}
+
 static int pause_guest(struct merge *m, struct err *e)
 {
-	const char *uuid = m->plan->uuid;
+	struct pause p;
 
 	if (!m->watchdog)
-		m->watchdog =
-			watchdog_start(m->program, conn_uri(m->conn), uuid, e);
-	if (!m->watchdog || JOT0(m->journal, JOT_PAUSE, e) < 0 ||
-	    watchdog_pause(m->watchdog, PAUSE_MS, e) < 0)
+		m->watchdog = watchdog_start(m->program, conn_uri(m->conn),
+					     m->plan->uuid, e);
+	if (!m->watchdog)
 		return -1;
-	return guest_suspend(m->conn, uuid, e);
+	p = pause_of(m);
+	return pause_begin(&p, PAUSE_MS, e);
 }
 
 static int unpause_guest(struct merge *m, struct err *e)
 {
-	if (guest_resume(m->conn, m->plan->uuid, e) < 0 ||
-	    watchdog_resumed(m->watchdog, e) < 0)
-		return -1;
-	return JOT0(m->journal, JOT_RESUMED, e);
+	struct pause p = pause_of(m);
+
+	return pause_end(&p, e);
 }
 
 static bool guest_runs(struct merge *m)

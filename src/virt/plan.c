@@ -155,8 +155,11 @@ static void read_flags(struct plan *plan, const struct journal_record *r)
 		read_taken(plan);
 	} else if (strcmp(w, JOT_PAUSE) == 0) {
 		plan->paused = true;
+	} else if (strcmp(w, JOT_HOLD) == 0) {
+		plan->held = true;
 	} else if (strcmp(w, JOT_RESUMED) == 0) {
 		plan->paused = false;
+		plan->held = false;
 	} else if (strcmp(w, JOT_MIGRATED) == 0) {
 		plan->migrated = true;
 	} else if (strcmp(w, JOT_SPOOL_DONE) == 0) {

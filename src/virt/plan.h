@@ -42,6 +42,7 @@ struct plan {
 	bool frozen;        /* perhaps frozen by us */
 	bool snapshotting;  /* the snapshot call may still be under way */
 	bool paused;        /* perhaps suspended by us */
+	bool held;          /* perhaps left paused by libvirt, for us */
 	bool migrated;
 	uint64_t watchdog_pid;   /* 0: there was none */
 	uint64_t watchdog_start; /* proc_start_time() */

@@ -126,12 +126,7 @@ static bool paused_for_us(const struct work *w, const struct guest_state *s)
 		return false;
 	if (w->plan.paused)
 		return true;
-	return w->plan.snapshotting &&
-	       (s->reason == VIR_DOMAIN_PAUSED_SNAPSHOT ||
-		s->reason == VIR_DOMAIN_PAUSED_SAVE ||
-		/* the daemon was killed in the last round */
-		s->reason == VIR_DOMAIN_PAUSED_UNKNOWN ||
-		s->reason == VIR_DOMAIN_PAUSED_MIGRATION);
+	return (w->plan.snapshotting || w->plan.held) && guest_held(s);
 }
 
 static void settle_paused(struct work *w)
@@ -150,7 +145,8 @@ static void settle_paused(struct work *w)
 		}
 		did(w, "resumed");
 	}
-	if (w->plan.paused && JOT0(w->merge.journal, JOT_RESUMED, &e) < 0)
+	if ((w->plan.paused || w->plan.held) &&
+	    JOT0(w->merge.journal, JOT_RESUMED, &e) < 0)
 		remains(w, &e);
 }
 
@@ -364,8 +360,9 @@ static void settle_all(struct work *w)
 		return;
 	}
 	settle_snapshot(w);
-	settle_frozen(w);
+	/* an agent answers only in a guest that runs */
 	settle_paused(w);
+	settle_frozen(w);
 	settle_downtime(w);
 	settle_disks(w);
 	settle_io_error(w);

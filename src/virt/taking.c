@@ -32,6 +32,7 @@
 #include "virt/guest.h"
 #include "virt/jot.h"
 #include "virt/overlay.h"
+#include "virt/pause.h"
 
 #define DOWNTIME_MS     50
 #define DOWNTIME_MAX_MS 1000
@@ -40,8 +41,10 @@
 /* How long RAM may be copied at one downtime before it is doubled: so long
  * as a first pass took, at least. */
 #define STEP_MS 5000
-/* QEMU stands with the guest stopped for at most so long. */
-#define STAND_MS    30000
+/* In a group none shall converge by itself before the others. */
+#define TOGETHER_MS 1
+/* Little enough to be left for the moment when all stand still. */
+#define NEARLY      ((uint64_t)32 << 20)
 #define SPOOL_FLOOR ((uint64_t)32 << 20)
 
 struct call {
@@ -81,9 +84,33 @@ struct ladder {
 	uint64_t downtime;
 	int64_t step_ns; /* when this rung was reached */
 	int64_t rung_ms; /* how long one lasts */
+	uint64_t left;   /* bytes of RAM, as last seen */
 	bool first_done;
 	bool suspended;
+	bool came; /* to the meeting */
 };
+
+static struct pause pause_of(const struct taking *t)
+{
+	return (struct pause){
+		.conn = t->conn,
+		.uuid = t->uuid,
+		.journal = t->journal,
+		.watchdog = t->watchdog,
+	};
+}
+
+static unsigned stand_ms(const struct taking *t)
+{
+	return TAKING_STAND_MS * t->members;
+}
+
+static uint64_t first_downtime(const struct taking *t)
+{
+	if (t->meeting)
+		return TOGETHER_MS;
+	return t->downtime_ms ? t->downtime_ms : DOWNTIME_MS;
+}
 
 static void set_downtime(struct taking *t, uint64_t ms)
 {
@@ -109,7 +136,7 @@ static int lower(struct taking *t, struct err *e)
 	text = mem_fmt("%llu", old);
 	if (JOT(t->journal, JOT_DOWNTIME, e, { "old", text }) < 0)
 		return -1;
-	set_downtime(t, t->downtime_ms ? t->downtime_ms : DOWNTIME_MS);
+	set_downtime(t, first_downtime(t));
 	return 0;
 }
 
@@ -128,6 +155,7 @@ static void look(struct taking *t, struct ladder *l)
 	what = mem_fmt("%s: memory", t->name);
 	talk_progress(t->talk, what, job.memProcessed,
 		      job.memProcessed + job.memRemaining);
+	l->left = job.memRemaining;
 	if (l->first_done || job.memProcessed < job.memTotal)
 		return;
 	l->first_done = true;
@@ -138,32 +166,52 @@ static void look(struct taking *t, struct ladder *l)
 
 static int suspend(struct taking *t, struct ladder *l, struct err *e)
 {
-	talk_say(t->talk, TALK_WARN,
-		 "%s: the guest changes its memory faster than it can be "
-		 "written: it stands still for the rest",
-		 t->name);
+	struct pause p = pause_of(t);
+
 	l->suspended = true;
 	t->helped = true;
-	if (JOT0(t->journal, JOT_PAUSE, e) < 0 ||
-	    watchdog_pause(t->watchdog, STAND_MS, e) < 0)
-		return -1;
-	return guest_suspend(t->conn, t->uuid, e);
+	return pause_begin(&p, stand_ms(t), e);
 }
 
+/* Alone: let QEMU stop it for longer and longer, then do it ourselves. */
 static int climb(struct taking *t, struct ladder *l, struct err *e)
 {
 	int64_t now = clock_steady_ns();
 
-	look(t, l);
-	if (t->still || !l->first_done || l->suspended || !t->watchdog ||
-	    (now - l->step_ns) / 1000000 < l->rung_ms)
+	if (!l->first_done || (now - l->step_ns) / 1000000 < l->rung_ms)
 		return 0;
 	l->step_ns = now;
-	if (l->downtime >= DOWNTIME_MAX_MS)
+	if (l->downtime >= DOWNTIME_MAX_MS) {
+		talk_say(t->talk, TALK_WARN,
+			 "%s: the guest changes its memory faster than it can "
+			 "be written: it stands still for the rest",
+			 t->name);
 		return suspend(t, l, e);
+	}
 	l->downtime *= 2;
 	set_downtime(t, l->downtime);
 	return 0;
+}
+
+/* With others: wait until all of them have little left. */
+static int gather(struct taking *t, struct ladder *l, struct err *e)
+{
+	int64_t now = clock_steady_ns();
+
+	if (!l->came && l->first_done &&
+	    (l->left <= NEARLY || (now - l->step_ns) / 1000000 >= l->rung_ms)) {
+		l->came = true;
+		meeting_come(t->meeting);
+	}
+	return l->came && meeting_full(t->meeting, 0) ? suspend(t, l, e) : 0;
+}
+
+static int nudge(struct taking *t, struct ladder *l, struct err *e)
+{
+	look(t, l);
+	if (t->still || t->paused || l->suspended || !t->watchdog)
+		return 0;
+	return t->meeting ? gather(t, l, e) : climb(t, l, e);
 }
 
 /* ---- while it runs ---- */
@@ -179,7 +227,7 @@ static int mind(struct taking *t, struct ladder *l, struct err *e)
 		return err_set(e, ERR_STOPPED, "stopped by the user");
 	if (spool_room(t, e) < 0)
 		return -1;
-	return climb(t, l, e);
+	return nudge(t, l, e);
 }
 
 static void give_up(struct taking *t)
@@ -191,11 +239,34 @@ static void give_up(struct taking *t)
 		virDomainAbortJob(d);
 }
 
-/* It ends with its thread; nobody else announces that. */
-static void call_wait(struct call *c, unsigned ms)
+/* It ends with its thread; nobody else announces that.  Who waits for others
+ * stops with them, at once. */
+static void call_wait(struct call *c, const struct ladder *l, unsigned ms)
 {
-	for (unsigned i = 0; i < ms && !atomic_load(&c->done); i += 2)
-		nap_ms(2);
+	bool waits = l->came && !l->suspended;
+
+	for (unsigned i = 0; i < ms && !atomic_load(&c->done); i += 2) {
+		if (!waits)
+			nap_ms(2);
+		else if (meeting_full(c->t->meeting, 2))
+			return;
+	}
+}
+
+/* It is over: nobody shall wait for this one any more; and when it was
+ * sooner than the others, it waits for them. */
+static void part(struct call *c, struct ladder *l)
+{
+	struct meeting *m = c->t->meeting;
+
+	if (!m)
+		return;
+	if (!l->came && c->ret < 0)
+		meeting_leave(m);
+	else if (!l->came)
+		meeting_come(m);
+	while (c->ret == 0 && !meeting_full(m, LOOK_MS))
+		continue;
 }
 
 /* Until the call returns.  The first error of ours is the one that counts. */
@@ -205,9 +276,9 @@ static int shepherd(struct call *c, struct err *e)
 	struct ladder l = { .step_ns = clock_steady_ns() };
 	bool failed = false;
 
-	l.downtime = t->downtime_ms ? t->downtime_ms : DOWNTIME_MS;
+	l.downtime = first_downtime(t);
 	while (!atomic_load(&c->done)) {
-		call_wait(c, LOOK_MS);
+		call_wait(c, &l, LOOK_MS);
 		if (atomic_load(&c->done))
 			break;
 		if (t->memory && !failed && mind(t, &l, e) < 0)
@@ -216,6 +287,7 @@ static int shepherd(struct call *c, struct err *e)
 			give_up(t);
 	}
 	pthread_join(c->thread, NULL);
+	part(c, &l);
 	return failed ? -1 : 0;
 }
 
@@ -223,26 +295,54 @@ static int shepherd(struct call *c, struct err *e)
  * libvirt stops the guest and resumes it; a daemon that is killed in between
  * leaves it paused for no reason that it knows.  So it counts as paused by
  * us.  The watchdog has the snapshot to abort first, hence the double time.
+ *
+ * One that runs while its RAM is copied may be paused by its user meanwhile;
+ * so only what libvirt has paused will count as ours.
  */
-static int stand_still(struct taking *t, struct err *e)
+static int before(struct taking *t, struct err *e)
 {
-	if (!t->still || !t->memory || !t->watchdog)
+	struct pause p = pause_of(t);
+
+	if (!t->memory || !t->watchdog || t->paused)
 		return 0;
+	if (!t->still)
+		return t->hold ? JOT0(t->journal, JOT_HOLD, e) : 0;
 	t->helped = true;
-	if (JOT0(t->journal, JOT_PAUSE, e) < 0)
+	return pause_announce(&p, 2 * stand_ms(t), e);
+}
+
+/* It is to stand still now, and does: because of us? */
+static int keep(struct taking *t, struct err *e)
+{
+	bool ours = t->helped || t->paused;
+	struct guest_state s;
+
+	if (guest_state(t->conn, t->uuid, &s, e) < 0)
 		return -1;
-	return watchdog_pause(t->watchdog, 2 * STAND_MS, e);
+	if (s.state != VIR_DOMAIN_PAUSED)
+		return err_set(e, ERR_BUSY,
+			       "somebody has set the guest going meanwhile");
+	t->theirs = !ours && !guest_held(&s);
+	if (t->theirs)
+		return 0;
+	/* counted from now */
+	return watchdog_pause(t->watchdog, stand_ms(t), e);
 }
 
 /* libvirt resumes a guest that it found running; make sure of it. */
-static int after(struct taking *t, struct err *e)
+static int let_go(struct taking *t, struct err *e)
 {
-	if (!t->helped)
+	struct pause p = pause_of(t);
+	struct guest_state s = { .state = 0 };
+
+	if (t->helped || t->paused)
+		return pause_end(&p, e);
+	if (!t->hold || !t->memory || !t->watchdog)
 		return 0;
-	if (guest_resume(t->conn, t->uuid, e) < 0 ||
-	    watchdog_resumed(t->watchdog, e) < 0)
+	if (guest_state(t->conn, t->uuid, &s, e) < 0)
 		return -1;
-	return JOT0(t->journal, JOT_RESUMED, e);
+	return guest_held(&s) ? pause_end(&p, e)
+			      : JOT0(t->journal, JOT_RESUMED, e);
 }
 
 static int call(struct taking *t, struct err *e)
@@ -253,13 +353,15 @@ static int call(struct taking *t, struct err *e)
 	int minded;
 
 	atomic_init(&c.done, false);
-	if (stand_still(t, e) < 0 || JOT0(t->journal, JOT_SNAPSHOT, e) < 0)
+	if (before(t, e) < 0 || JOT0(t->journal, JOT_SNAPSHOT, e) < 0)
 		return -1;
 	sys = pthread_create(&c.thread, NULL, make, &c);
 	if (sys)
 		return err_sysno(e, sys, "cannot start a thread");
 	minded = shepherd(&c, &ours);
-	if (after(t, e) < 0)
+	if (c.ret == 0 && t->hold)
+		return keep(t, e);
+	if (let_go(t, e) < 0)
 		return -1;
 	if (c.ret == 0)
 		return 0;
@@ -272,7 +374,7 @@ static int guarded(struct taking *t, struct err *e)
 {
 	bool guard = t->watchdog && t->memory;
 
-	if (guard && watchdog_taking(t->watchdog, STAND_MS, e) < 0)
+	if (guard && watchdog_taking(t->watchdog, stand_ms(t), e) < 0)
 		return -1;
 
 	int ret = call(t, e);
@@ -286,7 +388,9 @@ static int guarded(struct taking *t, struct err *e)
 
 int taking_run(struct taking *t, struct err *e)
 {
-	if (t->memory && !t->still && t->watchdog && lower(t, e) < 0)
+	bool runs = !t->still && !t->paused && t->watchdog;
+
+	if (t->memory && runs && lower(t, e) < 0)
 		return -1;
 	if (guarded(t, e) < 0)
 		return -1;

@@ -14,6 +14,7 @@
 #include "base/journal.h"
 #include "base/talk.h"
 #include "virt/conn.h"
+#include "virt/meeting.h"
 #include "virt/track.h"
 #include "virt/watchdog.h"
 
@@ -29,13 +30,27 @@ struct taking {
 	const char *memory; /* RAM dump, or NULL: disks alone */
 	uint64_t downtime_ms;
 	const _Atomic bool *cancel; /* or NULL */
+	unsigned members;           /* of the group, 1: alone */
+	struct meeting *meeting;    /* NULL: stop it when it suits the guest */
 	bool still;  /* let the guest stand still for all of the copy */
+	bool paused; /* it is suspended by us already */
+	bool hold;   /* leave it stopped when all is well */
 	bool helped; /* out: we had to suspend the guest */
+	bool theirs; /* out: held, but its user has paused it meanwhile */
 };
 
-/* Make it.  On failure libvirt has removed what it made, as a rule; the
- * journal knows what to look after.  ERR_NO_SPACE: the spool ran full;
- * ERR_STOPPED: the user wants to stop. */
+/* How long a guest may stand still for us, at the most, in ms. */
+#define TAKING_STAND_MS 30000
+
+/*
+ * Make it.  On failure libvirt has removed what it made, as a rule; the
+ * journal knows what to look after.  With hold the guest stands still after
+ * success, and the watchdog sets it going after TAKING_STAND_MS.
+ * ERR_NO_SPACE: the spool ran full; ERR_STOPPED: the user wants to stop.
+ *
+ * With a meeting, RAM is copied until all others are nearly done, too; then
+ * all are stopped.
+ */
 int taking_run(struct taking *t, struct err *e);
 
 #endif

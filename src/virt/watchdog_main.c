@@ -133,11 +133,7 @@ static bool stands(struct dog *g)
 
 	if (guest_state(g->conn, g->uuid, &s, &e) < 0)
 		return false;
-	return s.state == VIR_DOMAIN_PAUSED &&
-	       (s.reason == VIR_DOMAIN_PAUSED_SNAPSHOT ||
-		s.reason == VIR_DOMAIN_PAUSED_MIGRATION ||
-		s.reason == VIR_DOMAIN_PAUSED_UNKNOWN ||
-		s.reason == VIR_DOMAIN_PAUSED_SAVE);
+	return guest_held(&s);
 }
 
 /* Let go of a snapshot call, however far it is. */
@@ -172,14 +168,16 @@ static void mind_clock(struct dog *g)
 {
 	int64_t now = clock_steady_ns();
 
-	if (g->frozen_until && now >= g->frozen_until) {
+	bool frozen_late = g->frozen_until && now >= g->frozen_until;
+	bool paused_late = g->paused_until && now >= g->paused_until;
+
+	if (frozen_late || paused_late)
 		say("fired\n");
-		thaw(g);
-	}
-	if (g->paused_until && now >= g->paused_until) {
-		say("fired\n");
+	/* an agent answers only in a guest that runs */
+	if (paused_late || (frozen_late && g->paused_until))
 		resume(g);
-	}
+	if (frozen_late)
+		thaw(g);
 	if (g->taking)
 		mind_taking(g);
 }
@@ -188,10 +186,10 @@ static void undo_all(struct dog *g)
 {
 	if (g->taking)
 		untake(g);
-	if (g->frozen_until)
-		thaw(g);
 	if (g->paused_until)
 		resume(g);
+	if (g->frozen_until)
+		thaw(g);
 }
 
 /* The daemon may just be being restarted. */

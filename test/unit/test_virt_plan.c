@@ -116,6 +116,72 @@ static void every_prefix(void **state)
 	}
 }
 
+/* By storage snapshots, with RAM, of a guest that runs meanwhile. */
+static struct journal_record held[] = {
+	REC(JOT_BEGIN, { "uuid", "u" }, ),
+	REC(JOT_WATCHDOG, { "pid", "12" }, { "start", "34" }, ),
+	REC(JOT_SPOOL, { "path", "/s/ram" }, ),
+	REC(JOT_DOWNTIME, { "old", "300" }, ),
+	REC(JOT_HOLD, ),
+	REC(JOT_SNAPSHOT, ),
+	REC(JOT_PAUSE, ),
+	REC(JOT_TAKEN, ),
+	REC(JOT_RESUMED, ),
+	REC(JOT_DOWNTIME_DONE, ),
+	REC(JOT_SPOOL_DONE, ),
+};
+
+/* What is held or paused, asked to be snapshotted, or frozen, after each
+ * record. */
+struct still {
+	bool held, paused, snapshotting, frozen;
+};
+
+static const struct still held_expected[] = {
+	{ 0, 0, 0, 0 }, { 0, 0, 0, 0 }, { 0, 0, 0, 0 }, { 0, 0, 0, 0 },
+	{ 0, 0, 0, 0 }, { 1, 0, 0, 0 }, { 1, 0, 1, 0 }, { 1, 1, 1, 0 },
+	{ 1, 1, 0, 0 }, { 0, 0, 0, 0 }, { 0, 0, 0, 0 }, { 0, 0, 0, 0 },
+};
+
+/* By storage snapshots, without RAM: frozen, and suspended besides. */
+static struct journal_record frozen[] = {
+	REC(JOT_BEGIN, { "uuid", "u" }, ),
+	REC(JOT_WATCHDOG, { "pid", "12" }, { "start", "34" }, ),
+	REC(JOT_FREEZE, ),
+	REC(JOT_PAUSE, ),
+	REC(JOT_RESUMED, ),
+	REC(JOT_THAWED, ),
+};
+
+static const struct still frozen_expected[] = {
+	{ 0, 0, 0, 0 }, { 0, 0, 0, 0 }, { 0, 0, 0, 0 }, { 0, 0, 0, 1 },
+	{ 0, 1, 0, 1 }, { 0, 0, 0, 1 }, { 0, 0, 0, 0 },
+};
+
+static void stands_still(const struct journal_record *r, size_t count,
+			 const struct still *is)
+{
+	for (size_t n = 0; n <= count; n++) {
+		struct plan p;
+		struct err e = ERR_INIT;
+
+		assert_int_equal(plan_read(r, n, &p, &e), 0);
+		assert_int_equal(p.held, is[n].held);
+		assert_int_equal(p.paused, is[n].paused);
+		assert_int_equal(p.snapshotting, is[n].snapshotting);
+		assert_int_equal(p.frozen, is[n].frozen);
+		assert_int_equal(p.disk_count, 0);
+		plan_fini(&p);
+	}
+}
+
+static void every_prefix_of_snapshots(void **state)
+{
+	(void)state;
+	stands_still(held, sizeof(held) / sizeof(*held), held_expected);
+	stands_still(frozen, sizeof(frozen) / sizeof(*frozen), frozen_expected);
+}
+
 static void details(void **state)
 {
 	struct plan p;
@@ -327,6 +393,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_prefix),
+		cmocka_unit_test(every_prefix_of_snapshots),
 		cmocka_unit_test(details),
 		cmocka_unit_test(nonsense),
 		cmocka_unit_test(on_the_overlay),

@@ -2,6 +2,8 @@
 
 /* What guards a capture: its journal, the event listeners, the watchdog. */
 
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "base/proc.h"
 #include "virt/capture_internal.h"
@@ -48,7 +50,7 @@ static int watchdog_record(struct capture *cap, struct err *e)
 		   { "start", start_text });
 }
 
-int capture_open(struct capture *cap, struct err *e)
+int capture_guard(struct capture *cap, struct err *e)
 {
 	cap->track = track_open(cap->conn, cap->domain->uuid, e);
 	if (!cap->track)
@@ -81,4 +83,19 @@ int capture_settle(struct capture *cap, struct err *e)
 	ret = settle_run(&s, e);
 	journal_free(mem_take(&cap->journal));
 	return ret;
+}
+
+int capture_undo(struct capture *cap, struct err *e)
+{
+	struct err second = ERR_INIT;
+	struct err first = *e;
+
+	free(mem_take(&cap->memory));
+	if (capture_settle(cap, &second) == 0)
+		return 0;
+	err_set(e, first.code,
+		"%s; and it could not be undone: %s (vmkeep "
+		"recover)",
+		first.msg, second.msg);
+	return -1;
 }

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * How: with RAM or without, by storage snapshots or overlays.  What cannot be
+ * had and why is said, here and nowhere else.
+ */
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "virt/capture_internal.h"
+
+/* ---- RAM ---- */
+
+/* RAM without a disk that the guest writes to cannot be resumed: who asks
+ * for some disks alone wants no RAM, unless he says so. */
+static bool wants_memory(const struct capture *cap)
+{
+	if (cap->opt.memory > 0 || cap->opt.require >= LEVEL_RAM)
+		return true;
+	return cap->opt.memory < 0 && cap->mode == MODE_LIVE && !cap->unasked &&
+	       cap->opt.method != METHOD_SUSPEND;
+}
+
+/* RAM is wanted and cannot be had: is less enough? */
+static int without_memory(struct capture *cap, const char *why, struct err *e)
+{
+	if (cap->opt.require >= LEVEL_RAM)
+		return err_set(e, ERR_REFUSED, "no RAM: %s", why);
+	capture_degrade(cap, "no RAM: %s", why);
+	cap->with_memory = false;
+	return 0;
+}
+
+static int choose_memory(struct capture *cap, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (!wants_memory(cap))
+		return 0;
+	if (cap->mode == MODE_OFF)
+		return without_memory(cap, "the domain is shut off", e);
+	if (cap->opt.method == METHOD_SUSPEND)
+		return without_memory(cap, "method suspend takes none", e);
+	if (cap->unasked) {
+		err_set(&why, ERR_REFUSED,
+			"disk '%s' was not asked for, and the guest's RAM is "
+			"of no use without it",
+			cap->unasked);
+		return without_memory(cap, why.msg, e);
+	}
+	if (cap->domain->ram_refused)
+		return without_memory(cap, cap->domain->ram_refused, e);
+	if (capture_ram_room(cap, &why) < 0)
+		return without_memory(cap, why.msg, e);
+	cap->with_memory = true;
+	return 0;
+}
+
+/* ---- the method ---- */
+
+static int refuse(const struct capture *cap, enum capture_method m,
+		  const char *why, struct err *e)
+{
+	return err_set(e, ERR_REFUSED,
+		       "the running domain '%s' cannot be backed up by "
+		       "method %s: %s",
+		       cap->domain->name, capture_method_text(m), why);
+}
+
+/*
+ * With RAM, 'manual' disks: has QEMU written all that it knows of its images
+ * when libvirt leaves the guest paused?  Of raw ones it has.  Of others
+ * libvirt promises it since 11.9.  QEMU 7.2 gives its images up at the end of
+ * a migration (bdrv_inactivate_all), which writes everything; in hundreds of
+ * rounds under load the images were to the byte what it left when it ended.
+ * (Without RAM a suspended QEMU has flushed, in all versions.)
+ */
+static char *unproven(const struct capture *cap)
+{
+	uint64_t qemu = conn_qemu_version(cap->conn);
+
+	if (!cap->with_memory || conn_libvirt_version(cap->conn) >= 11009000 ||
+	    (qemu >= 7002000 && qemu < 8000000))
+		return NULL;
+	for (size_t i = 0; i < cap->pick_count; i++) {
+		const struct domain_disk *d = cap->picks[i].disk;
+
+		if (strcmp(d->chain[0].format, "raw") != 0)
+			return mem_fmt("disk %s is %s, and only libvirt 11.9 "
+				       "or later promises that such an image "
+				       "is whole then",
+				       d->target, d->chain[0].format);
+	}
+	return NULL;
+}
+
+/* What is chosen when nothing was asked for. */
+static int choose_any(struct capture *cap, struct err *e)
+{
+	autofree char *risk = cap->opt.no_snaps ? NULL : unproven(cap);
+	const char *no_snaps = cap->opt.no_snaps ? cap->opt.no_snaps : risk;
+	const char *no_overlay = cap->domain->overlay_refused;
+
+	if (!no_snaps) {
+		cap->method = METHOD_SNAPSHOT;
+		return 0;
+	}
+	cap->method = METHOD_OVERLAY;
+	if (!no_overlay) {
+		capture_note(cap, "by overlay, not by storage snapshot: %s",
+			     no_snaps);
+		return 0;
+	}
+	return err_set(e, ERR_REFUSED,
+		       "the running domain '%s' cannot be backed up with an "
+		       "overlay: %s; nor by storage snapshot: %s",
+		       cap->domain->name, no_overlay, no_snaps);
+}
+
+static int choose_method(struct capture *cap, struct err *e)
+{
+	const char *why = NULL;
+
+	cap->method = cap->opt.method;
+	switch (cap->method) {
+	case METHOD_SNAPSHOT:
+	case METHOD_SUSPEND:
+		why = cap->opt.no_snaps;
+		break;
+	case METHOD_OVERLAY:
+		why = cap->domain->overlay_refused;
+		break;
+	case METHOD_AUTO:
+	default:
+		return choose_any(cap, e);
+	}
+	return why ? refuse(cap, cap->method, why, e) : 0;
+}
+
+int capture_choose(struct capture *cap, struct err *e)
+{
+	if (choose_memory(cap, e) < 0)
+		return -1;
+	return cap->mode == MODE_LIVE ? choose_method(cap, e) : 0;
+}
+
+/* ---- after a failure ---- */
+
+int capture_less(struct capture *cap, const struct err *why, struct err *e)
+{
+	bool final = why->code == ERR_NOT_FOUND || why->code == ERR_STOPPED;
+
+	if (!final && cap->snaps_failed && cap->opt.method == METHOD_AUTO &&
+	    !cap->domain->overlay_refused) {
+		cap->snaps_failed = false;
+		cap->method = METHOD_OVERLAY;
+		capture_note(cap, "by overlay, not by storage snapshot: %s",
+			     why->msg);
+		return 0;
+	}
+	if (!final && !cap->snaps_failed && cap->with_memory)
+		return without_memory(cap, why->msg, e);
+	*e = *why;
+	return -1;
+}
