@@ -141,9 +141,10 @@ static void differences(void **state)
 /* What comes from a repository must not be written just anywhere. */
 static void bad_names(void **state)
 {
-	static const char *const bad[][2] = { { "..", "x" },    { "tpm2", "" },
-					      { "tpm2", ".." }, { "tpm2", "a/b" },
-					      { "/etc", "x" },  { "a", "b" } };
+	static const char *const bad[][2] = {
+		{ "..", "x" },     { "tpm2", "" },  { "tpm2", ".." },
+		{ "tpm2", "a/b" }, { "/etc", "x" }, { "a", "b" }
+	};
 	autofree char *to = path_join(dir, "to");
 
 	(void)state;
