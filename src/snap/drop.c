@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snap/drop.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static const struct snap_backend *const backends[] = {
+	&snap_btrfs,
+	&snap_reflink,
+};
+
+#define BACKENDS (sizeof(backends) / sizeof(*backends))
+
+const struct snap_backend *snap_backend_of(enum snap_kind kind)
+{
+	switch (kind) {
+	case SNAP_BTRFS:
+		return &snap_btrfs;
+	case SNAP_ZFS:
+	case SNAP_ZVOL:
+	case SNAP_LVM_THIN:
+	case SNAP_LVM_THICK:
+	case SNAP_REFLINK:
+		break;
+	}
+	return &snap_reflink;
+}
+
+/* What of the snaps is this backend's. */
+struct share {
+	const struct snap **snaps;
+	size_t *index; /* where it was */
+	bool *gone;
+	size_t count;
+};
+
+static struct share share_of(const struct snap_backend *b,
+			     const struct snap *const *snaps, size_t count)
+{
+	struct share s = { .snaps = mem_zalloc(count, sizeof(*s.snaps)),
+			   .index = mem_zalloc(count, sizeof(*s.index)),
+			   .gone = mem_zalloc(count, sizeof(*s.gone)) };
+
+	for (size_t i = 0; i < count; i++) {
+		if (snap_backend_of(snaps[i]->kind) == b) {
+			s.snaps[s.count] = snaps[i];
+			s.index[s.count++] = i;
+		}
+	}
+	return s;
+}
+
+static void share_fini(struct share *s)
+{
+	free(s->snaps);
+	free(s->index);
+	free(s->gone);
+}
+
+int drop_all(const struct snap *const *snaps, size_t count, bool *gone,
+	     const struct snap_time *t, struct err *e)
+{
+	struct err more = ERR_INIT;
+	int rc = 0;
+
+	for (size_t i = 0; i < BACKENDS; i++) {
+		AUTO(share_fini)
+		struct share s = share_of(backends[i], snaps, count);
+
+		if (s.count > 0 && backends[i]->drop(s.snaps, s.count, s.gone,
+						     t, rc ? &more : e) < 0)
+			rc = -1;
+		for (size_t k = 0; k < s.count; k++)
+			gone[s.index[k]] = s.gone[k];
+	}
+	return rc;
+}
+
+int snap_drop(const struct snap *snaps, size_t count,
+	      const struct snap_how *how, struct err *e)
+{
+	autofree const struct snap **all = mem_zalloc(count, sizeof(*all));
+	autofree bool *gone = mem_zalloc(count, sizeof(*gone));
+	struct snap_time t = snap_time_of(how->deadline_ms);
+	struct err more = ERR_INIT;
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		all[i] = &snaps[i];
+	if (count == 0)
+		return 0;
+	if (snap_jot(how->journal, SNAP_JOT_DROP, all, count, e) < 0)
+		return -1;
+
+	int rc = drop_all(all, count, gone, &t, e);
+
+	for (size_t i = 0; i < count; i++) {
+		if (gone[i])
+			all[n++] = &snaps[i];
+	}
+	if (n > 0 && snap_jot(how->journal, SNAP_JOT_DROPPED, all, n,
+			      rc < 0 ? &more : e) < 0)
+		rc = -1;
+	return rc;
+}
+
+int snap_check(const struct snap *snaps, size_t count, struct err *e)
+{
+	autofree const struct snap **all = mem_zalloc(count, sizeof(*all));
+	struct snap_time t = snap_time_of(0);
+
+	for (size_t i = 0; i < count; i++)
+		all[i] = &snaps[i];
+	for (size_t i = 0; i < BACKENDS; i++) {
+		AUTO(share_fini)
+		struct share s = share_of(backends[i], all, count);
+
+		if (s.count > 0 && backends[i]->check &&
+		    backends[i]->check(s.snaps, s.count, &t, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int list(const struct snap_plan *plan, struct snaps *snaps,
+		struct err *e)
+{
+	struct snap_time t = snap_time_of(0);
+
+	for (size_t i = 0; i < BACKENDS; i++) {
+		size_t max = plan ? plan->volume_count : 0;
+		autofree const struct snap_volume **own =
+			mem_zalloc(max, sizeof(*own));
+		size_t n = 0;
+
+		for (size_t k = 0; k < max; k++) {
+			const struct snap_volume *v = &plan->volumes[k];
+
+			if (snap_backend_of(v->kind) == backends[i])
+				own[n++] = v;
+		}
+		if (plan && n == 0)
+			continue;
+		if (backends[i]->list(plan ? own : NULL, n, snaps, &t, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int snap_list(const struct snap_plan *plan, struct snaps *snaps, struct err *e)
+{
+	AUTO(snaps_fini) struct snaps found = { .items = NULL };
+
+	if (list(plan, &found, e) < 0)
+		return -1;
+	*snaps = found;
+	found = (struct snaps){ .items = NULL };
+	return 0;
+}
