@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "repo/cut.h"
 
+#include <string.h>
+
 #include "base/bytes.h"
 
 bool cut_sizes_from_avg(uint32_t avg, struct cut_sizes *s)
@@ -44,17 +46,17 @@ void cut_node_id(struct hasher *h, const void *node, size_t size,
 
 /* Hash each stretch of pages that are not zero. */
 static size_t hash_pages(struct cutter *c, struct hasher *h,
-			 const uint8_t *pages)
+			 const uint8_t *pages, size_t n)
 {
 	size_t count = 0;
 	size_t start = 0;
 
-	for (size_t i = 0; i <= EXTENT_PAGES; i++) {
-		bool zero = i == EXTENT_PAGES ||
-			    bytes_zero(pages + i * PAGE_SIZE_BYTES,
-				       PAGE_SIZE_BYTES);
+	memset(c->zero, true, sizeof(c->zero));
+	for (size_t i = 0; i <= n; i++) {
+		bool zero = i == n || bytes_zero(pages + i * PAGE_SIZE_BYTES,
+						 PAGE_SIZE_BYTES);
 
-		if (i < EXTENT_PAGES)
+		if (i < n)
 			c->zero[i] = zero;
 		if (!zero)
 			continue;
@@ -90,14 +92,14 @@ static size_t chunk_from(const struct cutter *c, const struct cut_sizes *s,
 }
 
 size_t cut_extent(struct cutter *c, struct hasher *h, const struct cut_sizes *s,
-		  const uint8_t *pages, struct extent *x)
+		  const uint8_t *pages, size_t n, struct extent *x)
 {
-	size_t count = hash_pages(c, h, pages);
+	size_t count = hash_pages(c, h, pages, n);
 
 	x->count = 0;
 	if (count == 0)
 		return 0;
-	hasher_cuts(h, c->leaf, EXTENT_PAGES, c->cut);
+	hasher_cuts(h, c->leaf, n, c->cut);
 	for (size_t i = 0; i < EXTENT_PAGES;) {
 		struct run *run = &x->runs[x->count++];
 		size_t end = c->zero[i] ? hole_from(c, i) : chunk_from(c, s, i);

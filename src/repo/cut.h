@@ -33,12 +33,12 @@ struct cutter {
 };
 
 /*
- * Find the runs of one extent's EXTENT_PAGES pages and their chunk ids.
- * x->count is 0 when there is nothing but zeroes.  Returns the number of
- * pages that are not zero.
+ * Find the runs of one extent and their chunk ids, from its first n pages; the
+ * other ones are a hole, and not looked at.  x->count is 0 when there is
+ * nothing but zeroes.  Returns the number of pages that are not zero.
  */
 size_t cut_extent(struct cutter *c, struct hasher *h, const struct cut_sizes *s,
-		  const uint8_t *pages, struct extent *x);
+		  const uint8_t *pages, size_t n, struct extent *x);
 
 /* The id of a chunk of n pages whose leaves are given. */
 void cut_chunk_id(struct hasher *h, const struct hash *leaves, size_t n,

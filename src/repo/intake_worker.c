@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "repo/intake_internal.h"
 
 DEFINE_AUTO(worker_free, struct worker *);
@@ -217,10 +218,12 @@ int worker_extent(struct worker *w, const struct extent_job *job, struct err *e)
 {
 	struct hash id;
 
+	size_t n = num_parts(job->valid, PAGE_SIZE_BYTES);
+
 	/* what lies past the image's end is not part of it */
-	memset(job->buffer + job->valid, 0, EXTENT_SIZE - job->valid);
+	memset(job->buffer + job->valid, 0, n * PAGE_SIZE_BYTES - job->valid);
 	size_t pages = cut_extent(&w->cutter, w->hasher, &w->in->repo->cut,
-				  job->buffer, &w->extent);
+				  job->buffer, n, &w->extent);
 
 	atomic_fetch_add(&w->in->pages, pages * PAGE_SIZE_BYTES);
 	if (pages == 0)

@@ -229,17 +229,20 @@ int reader_next(struct reader_image *img, uint64_t from, uint64_t *number,
 
 /* ---- an extent ------------------------------------------------------- */
 
-static int read_runs(struct reader_thread *t, uint8_t *to, struct err *e)
+/* As far as the image goes, which is `end` bytes. */
+static int read_runs(struct reader_thread *t, uint8_t *to, size_t end,
+		     struct err *e)
 {
 	const struct extent *x = &t->extent;
+	size_t at = 0;
 
-	for (size_t i = 0; i < x->count; i++) {
+	for (size_t i = 0; i < x->count && at < end; i++) {
 		size_t want = x->runs[i].pages * (size_t)PAGE_SIZE_BYTES;
 		const uint8_t *data;
 		size_t size;
 
 		if (x->runs[i].hole) {
-			memset(to, 0, want);
+			memset(to + at, 0, num_min(want, end - at));
 		} else {
 			if (fetch_get(t->fetch, BLOB_DATA, &x->runs[i].id,
 				      &data, &size, e) < 0)
@@ -247,9 +250,9 @@ static int read_runs(struct reader_thread *t, uint8_t *to, struct err *e)
 			if (size != want)
 				return err_set(e, ERR_INTEGRITY,
 					       "a chunk of the wrong size");
-			memcpy(to, data, want);
+			memcpy(to + at, data, want);
 		}
-		to += want;
+		at += want;
 	}
 	return 0;
 }
@@ -295,16 +298,20 @@ int reader_extent(struct reader_image *img, struct reader_thread *t,
 {
 	const struct extent *x;
 	int got = reader_node(img, t, number, &x, e);
+	size_t end = number < img->extents
+			     ? num_min(EXTENT_SIZE,
+				       img->root.size - number * EXTENT_SIZE)
+			     : 0;
 
 	if (got < 0)
 		return -1;
 	if (hole != NULL)
 		*hole = got == 0;
 	if (got == 0) {
-		memset(to, 0, EXTENT_SIZE);
+		memset(to, 0, end);
 		return 0;
 	}
-	return read_runs(t, to, e) < 0 ? where(number, e) : 0;
+	return read_runs(t, to, end, e) < 0 ? where(number, e) : 0;
 }
 
 bool reader_holds(struct reader_thread *t, const uint8_t *data, size_t size,

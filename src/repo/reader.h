@@ -40,10 +40,10 @@ void reader_thread_free(struct reader_thread *t);
 void reader_thread_free_at(struct reader_thread **t);
 
 /*
- * One extent, whole: EXTENT_SIZE bytes into to, zeroes where there is a hole
- * or past the end.  *hole (may be NULL) says that there is nothing but
- * zeroes.  ERR_INTEGRITY and the message name the object that is damaged or
- * missing.
+ * All that the image has of one extent into to, which has room for
+ * EXTENT_SIZE bytes: what is past the image's end may be anything afterwards.
+ * *hole (may be NULL) says that there is nothing but zeroes.  ERR_INTEGRITY
+ * and the message name the object that is damaged or missing.
  */
 int reader_extent(struct reader_image *img, struct reader_thread *t,
 		  uint64_t number, uint8_t *to, bool *hole, struct err *e);

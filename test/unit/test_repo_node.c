@@ -261,7 +261,8 @@ static void test_cut(void **state)
 		for (size_t p = 0; p < EXTENT_PAGES; p++)
 			count += !bytes_zero(pages + p * PAGE_SIZE_BYTES,
 					     PAGE_SIZE_BYTES);
-		assert_int_equal(cut_extent(&cutter, hasher, &s, pages, &x),
+		assert_int_equal(cut_extent(&cutter, hasher, &s, pages,
+					    EXTENT_PAGES, &x),
 				 count);
 		check_cut(&s, &x);
 		if (count == 0)
@@ -283,7 +284,8 @@ static void test_cut_equal_pages(void **state)
 	assert_true(cut_sizes_from_avg(32u << 10, &s));
 	for (int value = 1; value < 40; value++) {
 		memset(pages, value, EXTENT_SIZE);
-		assert_int_equal(cut_extent(&cutter, hasher, &s, pages, &x),
+		assert_int_equal(cut_extent(&cutter, hasher, &s, pages,
+					    EXTENT_PAGES, &x),
 				 EXTENT_PAGES);
 		check_cut(&s, &x);
 		assert_int_equal(x.runs[0].pages, (cutter.cut[0] & s.mask) == 0
@@ -306,13 +308,42 @@ static void test_cut_follows_content(void **state)
 	(void)state;
 	assert_true(cut_sizes_from_avg(16u << 10, &s));
 	fake_extent(&f, 0, pages);
-	cut_extent(&cutter, hasher, &s, pages, &x);
+	cut_extent(&cutter, hasher, &s, pages, EXTENT_PAGES, &x);
 	memmove(pages + PAGE_SIZE_BYTES, pages, EXTENT_SIZE - PAGE_SIZE_BYTES);
-	cut_extent(&cutter, hasher, &s, pages, &y);
+	cut_extent(&cutter, hasher, &s, pages, EXTENT_PAGES, &y);
 	for (size_t i = 0; i < x.count; i++)
 		for (size_t k = 0; k < y.count; k++)
 			same += hash_equal(&x.runs[i].id, &y.runs[k].id);
 	assert_true(same > x.count * 8 / 10);
+}
+
+/* What lies behind the first n pages is a hole, whatever is there. */
+static void test_cut_part(void **state)
+{
+	static struct extent x, y;
+	const struct fake f = { .size = EXTENT_SIZE,
+				.seed = 9,
+				.zero_percent = 20 };
+	static const size_t parts[] = { 0, 1, 2, 16, 17, 500, 1023 };
+	struct cut_sizes s;
+
+	(void)state;
+	assert_true(cut_sizes_from_avg(16u << 10, &s));
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		size_t n = parts[i];
+		size_t end = n * PAGE_SIZE_BYTES;
+
+		fake_extent(&f, 0, pages);
+		size_t count = cut_extent(&cutter, hasher, &s, pages, n, &x);
+
+		memset(pages + end, 0, EXTENT_SIZE - end);
+		assert_int_equal(cut_extent(&cutter, hasher, &s, pages,
+					    EXTENT_PAGES, &y),
+				 count);
+		assert_int_equal(x.count, y.count);
+		assert_true(same_runs(&x, &y));
+		check_cut(&s, &x);
+	}
 }
 
 /* A chunk and a node of the same bytes never have one id, nor have chunks of
@@ -357,6 +388,7 @@ int main(void)
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_cut_equal_pages),
 		cmocka_unit_test(test_cut_follows_content),
+		cmocka_unit_test(test_cut_part),
 		cmocka_unit_test(test_ids),
 	};
 
