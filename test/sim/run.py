@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writers, collectors and readers under many schedules: see sim.c.
 
-20,000 schedules, or 100,000 with VMKEEP_TEST_LONG=1, or VMKEEP_TEST_SEEDS of
-them; VMKEEP_TEST_SEED=N begins with that one (default 0).  A schedule that
+100,000 schedules, or 1,000,000 with VMKEEP_TEST_LONG=1, or VMKEEP_TEST_SEEDS
+of them; VMKEEP_TEST_SEED=N begins with that one (default 0).  A schedule that
 fails is run again by "sim SEED 1 -v".
 """
 
@@ -23,7 +23,7 @@ BATCH = 500
 
 
 def main():
-    usual = "100000" if os.environ.get("VMKEEP_TEST_LONG") else "20000"
+    usual = "1000000" if os.environ.get("VMKEEP_TEST_LONG") else "100000"
     count = int(os.environ.get("VMKEEP_TEST_SEEDS", usual))
     first = int(os.environ.get("VMKEEP_TEST_SEED", "0"))
     if not os.path.exists(SIM):

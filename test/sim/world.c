@@ -181,6 +181,19 @@ void picture_draw(const struct picture *p, unsigned extent, uint8_t *to)
 			draw_piece(p->pieces[extent][i], to + i * PIECE_STEP);
 }
 
+size_t picture_size(const struct picture *p, unsigned extent)
+{
+	return extent + 1 < p->extents ? EXTENT_SIZE : LAST_SIZE;
+}
+
+bool picture_hole(const struct picture *p, unsigned extent)
+{
+	for (size_t i = 0; i < PIECES; i++)
+		if (p->pieces[extent][i] >= 0)
+			return false;
+	return true;
+}
+
 int picture_check(struct repo *r, const struct set *set,
 		  const struct image *image, const struct picture *p,
 		  struct err *e)
@@ -195,11 +208,21 @@ int picture_check(struct repo *r, const struct set *set,
 	if (img == NULL || t == NULL)
 		return -1;
 	for (unsigned i = 0; i < p->extents; i++) {
+		size_t size = picture_size(p, i);
+		const struct extent *x;
+		int node = reader_node(img, t, i, &x, e);
+
+		if (node < 0)
+			return -1;
+		if (picture_hole(p, i) != (node == 0))
+			return err_set(e, ERR_INTEGRITY, "a wrong hole");
+		if (node == 0)
+			continue;
 		if (reader_extent(img, t, i, got, NULL, e) < 0)
 			return -1;
 		picture_draw(p, i, want);
 		if (memcmp(got, want, sizeof(want)) != 0 ||
-		    !bytes_zero(got + sizeof(want), EXTENT_SIZE - sizeof(want)))
+		    !bytes_zero(got + sizeof(want), size - sizeof(want)))
 			return err_set(e, ERR_INTEGRITY, "wrong bytes");
 	}
 	return 0;

@@ -19,12 +19,21 @@
  */
 #define VOCABULARY  6
 #define PIECES      4
-#define PIECE_PAGES 3
+#define PIECE_PAGES 2
 
 struct picture {
 	unsigned extents;         /* 1 or 2 */
 	int8_t pieces[2][PIECES]; /* -1 is a hole */
 };
+
+/* What an image has of its last extent. */
+#define LAST_SIZE (64u << 10)
+
+/* Bytes that the image has of an extent. */
+size_t picture_size(const struct picture *p, unsigned extent);
+
+/* Is there nothing in the extent? */
+bool picture_hole(const struct picture *p, unsigned extent);
 
 struct promise {
 	struct id point;
