@@ -6,7 +6,7 @@
 BUILD = build
 PREFIX = /usr/local
 
-.PHONY: all deps demo check format bench-deps bench install clean
+.PHONY: all deps demo check fuzz format bench-deps bench install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -27,6 +27,12 @@ demo:
 check:
 	.ci/deps build test demo
 	test/check.py
+
+# FUZZ_SECONDS of CPU for each parser; new inputs go into test/fuzz/corpus.
+FUZZ_SECONDS = 60
+fuzz:
+	.ci/deps build test
+	test/fuzz/run.py --seconds $(FUZZ_SECONDS)
 
 # Bring all C sources into the form that check asks for.
 format:
