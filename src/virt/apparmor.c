@@ -13,11 +13,6 @@
 #define MODES     "/sys/kernel/security/apparmor/profiles"
 #define MAX_RULES (4u << 20)
 
-#define WHAT_TO_DO                                                             \
-	"; set security_driver = \"none\" in /etc/libvirt/qemu.conf, or "      \
-	"give the domain <seclabel type='none' model='apparmor'/>, or "        \
-	"use libvirt 12.1 or later"
-
 /* "  deny "PATH" w," of exactly this path. */
 static bool denies(const char *rules, const char *path)
 {
@@ -76,12 +71,12 @@ char *apparmor_refuses(const struct domain_info *d,
 
 	if (path != NULL)
 		return mem_fmt("AppArmor forbids writing to the backing file "
-			       "'%s' (libvirt before 12.1)" WHAT_TO_DO,
+			       "'%s' (libvirt before 12.1)" APPARMOR_CURE,
 			       path);
 	if (captured(d) > 1)
 		return mem_strdup("with several disks AppArmor forbids merging "
 				  "the overlays of all but the first (libvirt "
-				  "before 12.1)" WHAT_TO_DO);
+				  "before 12.1)" APPARMOR_CURE);
 	return NULL;
 }
 

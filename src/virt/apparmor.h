@@ -28,6 +28,12 @@ struct apparmor_facts {
 	const char *modes; /* the kernel's list of profiles, or NULL */
 };
 
+/* What to do about it: how each such reason ends. */
+#define APPARMOR_CURE                                                          \
+	"; set security_driver = \"none\" in /etc/libvirt/qemu.conf, or "      \
+	"give the domain <seclabel type='none' model='apparmor'/>, or "        \
+	"use libvirt 12.1 or later"
+
 /* Why not, and what to do about it; or NULL.  Free it. */
 char *apparmor_refuses(const struct domain_info *d,
 		       const struct apparmor_facts *f);

@@ -22,6 +22,12 @@
 #define MAX_EXTENSIONS 64
 #define HEAD           (64u << 10)
 
+/* Incompatible features. */
+#define FEATURE_DIRTY   1u
+#define FEATURE_CORRUPT 2u
+
+#define MAX_CLUSTER_BITS 30 /* QEMU stops at 21 */
+
 /* libvirt gives up at 200. */
 #define MAX_DEPTH 200
 
@@ -94,19 +100,30 @@ int chain_parse(const void *data, size_t size, struct chain_header *h,
 	uint32_t backing_size = be32(&r);
 	uint32_t length = HEADER_V2;
 
-	(void)be32(&r); /* cluster bits */
+	uint32_t cluster_bits = be32(&r);
+
+	found.version = version;
 	found.size = be64(&r);
+	(void)rd_view(&r, 60 - 32); /* encryption, L1, refcounts */
+	found.snapshots = be32(&r);
+	(void)be64(&r); /* where they are */
 	if (version >= 3) {
-		(void)rd_view(&r, 100 - 32); /* all up to the length */
+		uint64_t features = be64(&r);
+
+		found.dirty = features & FEATURE_DIRTY;
+		found.corrupt = features & FEATURE_CORRUPT;
+		(void)rd_view(&r, 100 - 80); /* all up to the length */
 		length = be32(&r);
 	}
 	if (r.bad || magic != MAGIC || version < 2 || version > 3 ||
+	    cluster_bits > MAX_CLUSTER_BITS ||
 	    read_backing(data, size, backing_at, backing_size, &found) < 0)
 		return err_set(e, ERR_INTEGRITY, "not a qcow2 header");
 	if (found.backing != NULL) {
 		r = from(data, size, length);
 		read_extensions(&r, &found);
 	}
+	found.cluster = (uint64_t)1 << cluster_bits;
 	*h = found;
 	return 0;
 }
@@ -118,8 +135,7 @@ void chain_header_fini(struct chain_header *h)
 	*h = (struct chain_header){ .size = 0 };
 }
 
-/* The header of an image in the file; -1 when it has none. */
-static int load(const char *path, struct chain_header *h)
+int chain_load(const char *path, struct chain_header *h)
 {
 	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	autofree uint8_t *head = mem_alloc(HEAD);
@@ -153,7 +169,7 @@ uint64_t chain_size(const char *path, const char *format)
 
 	if (strcmp(format, "raw") == 0)
 		return raw_size(path);
-	if (strcmp(format, "qcow2") != 0 || load(path, &h) < 0)
+	if (strcmp(format, "qcow2") != 0 || chain_load(path, &h) < 0)
 		return 0;
 	size = h.size;
 	chain_header_fini(&h);
@@ -191,7 +207,7 @@ static char *guess_format(const char *path)
 {
 	struct chain_header h = { .size = 0 };
 
-	if (load(path, &h) < 0)
+	if (chain_load(path, &h) < 0)
 		return mem_strdup("raw");
 	chain_header_fini(&h);
 	return mem_strdup("qcow2");
@@ -212,7 +228,7 @@ void chain_follow(struct domain_disk *disk)
 		struct chain_header h = { .size = 0 };
 
 		if (last->path == NULL || strcmp(last->format, "qcow2") != 0 ||
-		    load(last->path, &h) < 0)
+		    chain_load(last->path, &h) < 0)
 			return;
 		if (h.backing == NULL) {
 			chain_header_fini(&h);

@@ -18,6 +18,11 @@
 /* What a qcow2 header says. */
 struct chain_header {
 	uint64_t size;        /* virtual, in bytes */
+	unsigned version;     /* 2 or 3 */
+	uint64_t cluster;     /* bytes */
+	uint32_t snapshots;   /* internal ones */
+	bool dirty;           /* was not closed: reference counts are old */
+	bool corrupt;         /* QEMU has marked it so */
 	char *backing;        /* as written there, or NULL */
 	char *backing_format; /* NULL: not written there */
 };
@@ -27,6 +32,9 @@ struct chain_header {
 int chain_parse(const void *data, size_t size, struct chain_header *h,
 		struct err *e);
 void chain_header_fini(struct chain_header *h);
+
+/* The same of a file on this host; -1 when it is none or cannot be read. */
+int chain_load(const char *path, struct chain_header *h);
 
 /* Virtual size of an image on this host; 0 when it cannot be told. */
 uint64_t chain_size(const char *path, const char *format);

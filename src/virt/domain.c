@@ -323,6 +323,26 @@ struct domain_info *domain_inspect(struct conn *c, const char *name,
 	return mem_take(&d);
 }
 
+struct domain_info *domain_kept(struct conn *c, const char *uuid, struct err *e)
+{
+	struct domain_xml_env env = { .volume = volume_path,
+				      .ctx = conn_ptr(c),
+				      .local = conn_local(c) };
+	autodomain virDomainPtr dom = conn_domain(c, uuid, e);
+
+	if (dom == NULL)
+		return NULL;
+	autofree char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
+	AUTO(domain_info_free_at)
+	struct domain_info *d = mem_zalloc(1, sizeof(*d));
+
+	if (xml == NULL) {
+		virt_err(e, "cannot read the kept definition");
+		return NULL;
+	}
+	return domain_xml_read(xml, &env, d, e) < 0 ? NULL : mem_take(&d);
+}
+
 /* -- letting go ------------------------------------------------------- */
 
 static void disk_fini(struct domain_disk *d)

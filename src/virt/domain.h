@@ -79,6 +79,11 @@ void domain_names_free(char **names, size_t count);
  * there is.  Free with domain_info_free(). */
 struct domain_info *domain_inspect(struct conn *c, const char *name,
 				   struct err *e);
+
+/* As the kept definition has it, which the next start uses: identity, agent,
+ * disks without their size. */
+struct domain_info *domain_kept(struct conn *c, const char *uuid,
+				struct err *e);
 void domain_info_free(struct domain_info *d);
 void domain_info_free_at(struct domain_info **d);
 
