@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMKEEP_SNAP_TRAITS_PARSE_H
+#define VMKEEP_SNAP_TRAITS_PARSE_H
+
+/* What the kernel and the tools print; lines that are not as expected are
+ * passed over. */
+
+#include "snap/traits.h"
+
+struct traits_mount {
+	char *fs;
+	char *source;
+	char *point;
+	uint32_t major;
+	uint32_t minor;
+	bool nodatacow;
+	bool nodatasum;
+};
+
+/* The mount of this id in /proc/self/mountinfo.  false: none. */
+bool traits_parse_mount(const char *text, uint64_t id, struct traits_mount *m);
+void traits_mount_fini(struct traits_mount *m);
+
+/* zfs get -Hp -o name,property,value, into the volumes of these names. */
+void traits_parse_zfs(const char *text, struct traits *t);
+
+/* zpool list -Hp -o name,size,allocated,capacity,health,ashift */
+void traits_parse_zpools(const char *text, struct traits *t);
+
+/* The smallest ashift in zdb -C; 0: none. */
+unsigned traits_parse_zdb(const char *text);
+
+/*
+ * lvs with TRAITS_LVS_FIELDS, a tab between them: kinds and names of volumes
+ * that are LVs by their device numbers, and the pools of those.
+ */
+#define TRAITS_LVS_FIELDS                                                      \
+	"vg_name,lv_name,lv_kernel_major,lv_kernel_minor,lv_layout,pool_lv,"   \
+	"lv_size,data_percent,metadata_percent,lv_when_full,vg_free"
+
+void traits_parse_lvs(const char *text, struct traits *t);
+
+/* lvmconfig: "thin_pool_autoextend_threshold=100"; 0: none. */
+unsigned traits_parse_autoextend(const char *text);
+
+/* The index of a pool, made when it is not there. */
+size_t traits_pool_of(struct traits *t, bool zfs, const char *name);
+
+#endif
