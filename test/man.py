@@ -95,6 +95,20 @@ def check_environment(help, page):
                    - {"VMKEEP_PASSPHRASE", "VMKEEP_PASSPHRASE_FILE"})
 
 
+def check_rules(_help, page):
+    done = subprocess.run([VMKEEP, "doctor", "--rules", "--json"], check=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    rules = {rule["id"]: rule["about"]
+             for rule in json.loads(done.stdout)["rules"]}
+    said = dict(re.findall(r"^\.It Cm (\S+) Ta (.*)$",
+                           section(page, "FINDINGS"), re.M))
+    said = {name.replace("\\-", "-"): about for name, about in said.items()}
+    return (compare("rules", set(rules), set(said))
+            + [f"rules: {name}: {said[name]!r} is not {about!r}"
+               for name, about in rules.items()
+               if said.get(name, about) != about])
+
+
 def check_options(help, page):
     return compare("options", names(help["options"]),
                    items(section(page, "OPTIONS")))
@@ -107,7 +121,7 @@ def check_lint(_help, _page):
 
 
 def main():
-    checks = [check_commands, check_options, check_environment]
+    checks = [check_commands, check_options, check_environment, check_rules]
     skipped = 0
     if shutil.which("mandoc"):
         checks.append(check_lint)

@@ -20,6 +20,7 @@ extern const struct command cmd_stats;
 extern const struct command cmd_forget;
 extern const struct command cmd_gc;
 extern const struct command cmd_recover;
+extern const struct command cmd_doctor;
 extern const struct command cmd_key;
 extern const struct command cmd_completion;
 extern const struct command cmd_help;

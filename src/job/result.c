@@ -206,3 +206,31 @@ void result_stats_fini(struct result_stats *r)
 	free(r->names);
 	memset(r, 0, sizeof(*r));
 }
+
+const char *result_severity_text(enum result_severity s)
+{
+	switch (s) {
+	case RESULT_ERROR:
+		return "error";
+	case RESULT_WARNING:
+		return "warning";
+	case RESULT_HINT:
+		break;
+	}
+	return "hint";
+}
+
+void result_doctor_fini(struct result_doctor *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		free(r->findings[i].domain);
+		free(r->findings[i].subject);
+		free(r->findings[i].fact);
+		free(r->findings[i].why);
+		free(r->findings[i].command);
+	}
+	free(r->findings);
+	free(r->rules);
+	result_strings_fini(&r->blind);
+	*r = (struct result_doctor){ .findings = NULL };
+}

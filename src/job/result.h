@@ -267,6 +267,37 @@ struct result_stats {
 	uint64_t elapsed_ms;
 };
 
+/* doctor */
+enum result_severity {
+	RESULT_HINT,    /* could be better */
+	RESULT_WARNING, /* something will fail, or is much worse than needed */
+	RESULT_ERROR,   /* data is damaged, or will be lost as things are */
+};
+
+struct result_finding {
+	const char *rule; /* static memory */
+	enum result_severity severity;
+	char *domain;  /* NULL: none in particular */
+	char *subject; /* "web1/vda", "tank", "host" */
+	char *fact;    /* what is the case, with numbers */
+	char *why;     /* what comes of it */
+	char *command; /* mends it; NULL: no single command does */
+};
+
+struct result_rule {
+	const char *id;
+	const char *about;
+};
+
+struct result_doctor {
+	struct result_finding *findings; /* worst first */
+	size_t count;
+	struct result_rule *rules; /* what was, or would be, looked for */
+	size_t rule_count;
+	size_t domains, disks, volumes, pools; /* looked at */
+	struct result_strings blind;           /* what could not be looked at */
+};
+
 void result_init_fini(struct result_init *r);
 void result_domains_fini(struct result_domains *r);
 void result_point_fini(struct result_point *r);
@@ -281,5 +312,9 @@ void result_recover_fini(struct result_recover *r);
 void result_keys_fini(struct result_keys *r);
 void result_repair_fini(struct result_repair *r);
 void result_stats_fini(struct result_stats *r);
+void result_doctor_fini(struct result_doctor *r);
+
+/* "hint", "warning", "error". */
+const char *result_severity_text(enum result_severity s);
 
 #endif
