@@ -20,6 +20,7 @@
 #include "snap/traits_disk.h"
 #include "snap/traits_parse.h"
 #include "snap/traits_tools.h"
+#include "snap/where.h"
 
 #define MAX_MOUNTS (16u << 20)
 
@@ -106,23 +107,19 @@ static size_t device(struct traits *t, int fd, const char *path,
 
 /* ---- a file system ---- */
 
-static bool find_mount(int fd, struct traits_mount *m)
+static bool find_mount(int fd, struct where *w)
 {
+	AUTO(buf_fini) struct buf text = BUF_INIT;
 	struct statx sx;
-	struct buf text = BUF_INIT;
 	struct err ignored = ERR_INIT;
-	bool found = false;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &sx) == 0 &&
-	    (sx.stx_mask & STATX_MNT_ID) &&
-	    file_load("/proc/self/mountinfo", MAX_MOUNTS, &text, &ignored) ==
-		    0) {
-		*buf_room(&text, 1) = 0;
-		found = traits_parse_mount((const char *)text.p, sx.stx_mnt_id,
-					   m);
-	}
-	buf_fini(&text);
-	return found;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &sx) < 0 ||
+	    !(sx.stx_mask & STATX_MNT_ID) ||
+	    file_load("/proc/self/mountinfo", MAX_MOUNTS, &text, &ignored) < 0)
+		return false;
+	*buf_room(&text, 1) = 0;
+	w->mount_id = sx.stx_mnt_id;
+	return where_parse((const char *)text.p, w);
 }
 
 static void fill_space(int fd, struct traits_volume *v)
@@ -135,18 +132,16 @@ static void fill_space(int fd, struct traits_volume *v)
 	v->free = (uint64_t)s.f_bavail * s.f_frsize;
 }
 
-static void fill_mount(struct traits *t, size_t at, int fd,
-		       struct traits_mount *m)
+static void fill_mount(struct traits *t, size_t at, int fd, struct where *w)
 {
 	struct traits_volume *v = &t->volumes[at];
 
-	v->fs = mem_take(&m->fs);
-	v->source = mem_take(&m->source);
-	v->mount = mem_take(&m->point);
-	v->major = m->major;
-	v->minor = m->minor;
-	v->nodatacow = m->nodatacow;
-	v->nodatasum = m->nodatasum;
+	v->fs = mem_take(&w->fs);
+	v->source = mem_take(&w->source);
+	v->mount = mem_take(&w->mount);
+	v->nodatacow = traits_has_option(w->options, "nodatacow");
+	v->nodatasum =
+		v->nodatacow || traits_has_option(w->options, "nodatasum");
 	v->memory = strcmp(v->fs, "tmpfs") == 0 || strcmp(v->fs, "ramfs") == 0;
 	fill_space(fd, v);
 	if (strcmp(v->fs, "zfs") == 0) {
@@ -161,18 +156,19 @@ static void fill_mount(struct traits *t, size_t at, int fd,
 
 static size_t file_system(struct traits *t, int fd, const struct stat *st)
 {
-	struct traits_mount m = { .fs = NULL };
+	AUTO(where_fini) struct where w = { .path = NULL };
 
-	if (!find_mount(fd, &m))
+	if (!find_mount(fd, &w))
 		return TRAITS_NONE;
-	bool zfs = strcmp(m.fs, "zfs") == 0;
-	size_t at = volume_of(t, zfs ? m.source : m.point);
+	bool zfs = strcmp(w.fs, "zfs") == 0;
+	size_t at = volume_of(t, zfs ? w.source : w.mount);
 
 	if (t->volumes[at].fs == NULL) {
 		t->volumes[at].dev = st->st_dev;
-		fill_mount(t, at, fd, &m);
+		t->volumes[at].major = major(st->st_dev);
+		t->volumes[at].minor = minor(st->st_dev);
+		fill_mount(t, at, fd, &w);
 	}
-	traits_mount_fini(&m);
 	return at;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snap/traits_parse.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,80 +57,16 @@ static uint64_t number(const char *text)
 	return num_parse(text, &n) ? n : 0;
 }
 
-/* ---- mounts ---- */
-
-/* proc(5): blanks, tabs, newlines and '\' are written as \ooo. */
-static char *unescape(const char *text)
-{
-	char *out = mem_alloc(strlen(text) + 1);
-	char *to = out;
-
-	while (*text != '\0') {
-		if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
-			*to++ = (char)((text[1] - '0') * 64 +
-				       (text[2] - '0') * 8 + (text[3] - '0'));
-			text += 4;
-		} else {
-			*to++ = *text++;
-		}
-	}
-	*to = '\0';
-	return out;
-}
-
-static bool has_option(const char *list, const char *name)
+bool traits_has_option(const char *options, const char *name)
 {
 	size_t n = strlen(name);
 
-	for (const char *p = list; p != NULL; p = strchr(p, ',')) {
+	for (const char *p = options; p != NULL; p = strchr(p, ',')) {
 		p += *p == ',';
 		if (strncmp(p, name, n) == 0 && (p[n] == ',' || p[n] == '\0'))
 			return true;
 	}
 	return false;
-}
-
-/* id parent major:minor root point options [tags...] - fs source options */
-static bool parse_mount_line(char *line, uint64_t id, struct traits_mount *m)
-{
-	char *rest = strstr(line, " - ");
-	char *a[MAX_FIELDS];
-	char *b[MAX_FIELDS];
-
-	if (rest == NULL)
-		return false;
-	*rest = '\0';
-	if (split(line, ' ', a) < 6 || split(rest + 3, ' ', b) < 3 ||
-	    number(a[0]) != id)
-		return false;
-	if (sscanf(a[2], "%u:%u", &m->major, &m->minor) != 2)
-		return false;
-	m->fs = mem_strdup(b[0]);
-	m->source = unescape(b[1]);
-	m->point = unescape(a[4]);
-	m->nodatacow = has_option(b[2], "nodatacow");
-	m->nodatasum = m->nodatacow || has_option(b[2], "nodatasum");
-	return true;
-}
-
-bool traits_parse_mount(const char *text, uint64_t id, struct traits_mount *m)
-{
-	char *line;
-	bool found = false;
-
-	while (!found && (line = next_line(&text)) != NULL) {
-		found = parse_mount_line(line, id, m);
-		free(line);
-	}
-	return found;
-}
-
-void traits_mount_fini(struct traits_mount *m)
-{
-	free(m->fs);
-	free(m->source);
-	free(m->point);
-	*m = (struct traits_mount){ .fs = NULL };
 }
 
 /* ---- ZFS ---- */

@@ -7,19 +7,8 @@
 
 #include "snap/traits.h"
 
-struct traits_mount {
-	char *fs;
-	char *source;
-	char *point;
-	uint32_t major;
-	uint32_t minor;
-	bool nodatacow;
-	bool nodatasum;
-};
-
-/* The mount of this id in /proc/self/mountinfo.  false: none. */
-bool traits_parse_mount(const char *text, uint64_t id, struct traits_mount *m);
-void traits_mount_fini(struct traits_mount *m);
+/* Is the option among those of a mount ("rw,nodatacow")?  NULL has none. */
+bool traits_has_option(const char *options, const char *name);
 
 /* zfs get -Hp -o name,property,value, into the volumes of these names. */
 void traits_parse_zfs(const char *text, struct traits *t);

@@ -23,6 +23,7 @@ void where_fini(struct where *w)
 	free(w->fs);
 	free(w->source);
 	free(w->mount);
+	free(w->options);
 	free(w->inside);
 	*w = (struct where){ .path = NULL };
 }
@@ -103,6 +104,8 @@ static bool line_parse(const char *line, struct where *w)
 	w->mount = unescape(f[4], len[4]);
 	w->fs = unescape(fs, fs_len);
 	w->source = unescape(source, source_len);
+	p = field(&at, &n);
+	w->options = p != NULL ? unescape(p, n) : NULL;
 	return true;
 }
 

@@ -16,11 +16,12 @@ struct where {
 	unsigned dev_maj, dev_min; /* ... this one; else that of the file
 				    * system (0 where it has none) */
 	uint64_t mount_id;
-	char *fs;     /* type of the file system */
-	char *source; /* dataset, device */
-	char *mount;  /* where it is mounted */
-	char *inside; /* the file's path in the file system, without a
-		       * leading slash */
+	char *fs;      /* type of the file system */
+	char *source;  /* dataset, device */
+	char *mount;   /* where it is mounted */
+	char *options; /* of the file system, with commas between; or NULL */
+	char *inside;  /* the file's path in the file system, without a
+			* leading slash */
 };
 
 /* ERR_NOT_FOUND; ERR_REFUSED for what is neither a regular file nor a block
@@ -28,9 +29,9 @@ struct where {
 int where_find(const char *path, struct where *w, struct err *e);
 void where_fini(struct where *w);
 
-/* The line of mountinfo (proc(5)) with this mount id: fs, source, mount and
- * `inside` (its root) are set.  False when there is none, or it cannot be
- * meant. */
+/* The line of mountinfo (proc(5)) with this mount id: fs, source, mount,
+ * options and `inside` (its root) are set.  False when there is none, or it
+ * cannot be meant. */
 bool where_parse(const char *mountinfo, struct where *w);
 
 #endif

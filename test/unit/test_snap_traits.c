@@ -15,42 +15,15 @@
 #include "base/mem.h"
 #include "snap/traits_parse.h"
 
-static const char mounts[] =
-	"22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
-	"23 22 0:21 / /proc rw - proc proc rw\n"
-	"40 22 0:50 /vm /srv/a\\040b\\134c rw,noatime shared:9 master:2 - "
-	"btrfs /dev/vdb rw,nodatacow,subvol=/vm\n"
-	"41 22 0:51 / /tank rw - zfs tank/my\\040vm rw,xattr\n"
-	"42 22 0:52 / /sum rw - btrfs /dev/vdc rw,nodatasum\n"
-	"43 22 0:53 / /torn rw - ext4\n"
-	"44 22 torn / /torn rw - ext4 /dev/x rw\n";
-
-static void mount_lines(void **state)
+static void options(void **state)
 {
-	struct traits_mount m;
-
 	(void)state;
-	assert_true(traits_parse_mount(mounts, 22, &m));
-	assert_string_equal(m.fs, "ext4");
-	assert_string_equal(m.source, "/dev/vda");
-	assert_string_equal(m.point, "/");
-	assert_int_equal(m.major, 254);
-	assert_false(m.nodatacow || m.nodatasum);
-	traits_mount_fini(&m);
-	assert_true(traits_parse_mount(mounts, 40, &m));
-	assert_string_equal(m.point, "/srv/a b\\c");
-	assert_int_equal(m.minor, 50);
-	assert_true(m.nodatacow && m.nodatasum);
-	traits_mount_fini(&m);
-	assert_true(traits_parse_mount(mounts, 41, &m));
-	assert_string_equal(m.source, "tank/my vm");
-	traits_mount_fini(&m);
-	assert_true(traits_parse_mount(mounts, 42, &m));
-	assert_true(m.nodatasum && !m.nodatacow);
-	traits_mount_fini(&m);
-	for (uint64_t id = 43; id < 47; id++)
-		assert_false(traits_parse_mount(mounts, id, &m));
-	assert_false(traits_parse_mount("", 0, &m));
+	assert_true(traits_has_option("rw,nodatacow,subvol=/x", "nodatacow"));
+	assert_true(traits_has_option("nodatacow", "nodatacow"));
+	assert_false(traits_has_option("rw,nodatacows", "nodatacow"));
+	assert_false(traits_has_option("rw,xnodatacow", "nodatacow"));
+	assert_false(traits_has_option("", "nodatacow"));
+	assert_false(traits_has_option(NULL, "nodatacow"));
 }
 
 /* A dataset, a zvol, an LV, what is mounted from another LV. */
@@ -252,7 +225,7 @@ static void cow_and_disks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(mount_lines),
+		cmocka_unit_test(options),
 		cmocka_unit_test(zfs_properties),
 		cmocka_unit_test(zpools),
 		cmocka_unit_test(lvs),
