@@ -27,7 +27,7 @@ import results  # noqa: E402
 
 # Names from basic to complex.
 FILES = ["backup_ram", "streams", "variants", "names", "kill",
-         "trouble_host", "trouble_guest", "trouble_repo"]
+         "doctor", "trouble_host", "trouble_guest", "trouble_repo"]
 
 
 def tests(words):

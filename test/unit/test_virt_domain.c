@@ -302,11 +302,17 @@ static void chain_bad_headers(void **state)
 
 	(void)state;
 	h[31] = 9; /* size */
+	h[63] = 5; /* internal snapshots */
+	h[79] = 2; /* corrupt */
 	h[103] = 104;
 	memcpy(h + 104, "\xe2\x79\x2a\xca\0\0\0\5qcow2", 13);
 	memcpy(h + 144, "base", 4);
 	assert_int_equal(chain_parse(h, sizeof(h), &got, &e), 0);
 	assert_int_equal(got.size, 9);
+	assert_int_equal(got.version, 3);
+	assert_int_equal(got.cluster, 1);
+	assert_int_equal(got.snapshots, 5);
+	assert_true(got.corrupt && !got.dirty);
 	assert_string_equal(got.backing, "base");
 	assert_string_equal(got.backing_format, "qcow2");
 	chain_header_fini(&got);
