@@ -87,9 +87,9 @@ static char *root_above(const struct where *w)
 	}
 }
 
-int btrfs_find(const struct where *w, struct snap_volume *v, char **inside,
-	       char **why, struct err *e)
+int btrfs_find(struct finding *f, struct err *e)
 {
+	const struct where *w = &f->where;
 	autofree char *root = NULL;
 	struct subvolume s;
 
@@ -97,24 +97,24 @@ int btrfs_find(const struct where *w, struct snap_volume *v, char **inside,
 		return 0;
 	root = root_above(w);
 	if (root == NULL) {
-		*why = mem_fmt("the root of its subvolume is not mounted");
+		finding_why(f, "the root of its subvolume is not mounted");
 		return 0;
 	}
 	if (look_at(AT_FDCWD, root, root, &s, e) < 0)
 		return -1;
 	if (s.readonly) {
-		*why = mem_fmt("the subvolume '%s' is read-only", root);
+		finding_why(f, "the subvolume '%s' is read-only", root);
 		return 0;
 	}
 
 	const char *rest = w->path + strlen(root);
 
-	*inside = mem_strdup(*rest == '/' ? rest + 1 : rest);
-	*v = (struct snap_volume){ .kind = SNAP_BTRFS,
-				   .name = mem_take(&root),
-				   .id = mem_strdup(s.uuid),
-				   .group = mem_strdup("btrfs"),
-				   .fs = mem_strdup("") };
+	f->inside = mem_strdup(*rest == '/' ? rest + 1 : rest);
+	f->volume = (struct snap_volume){ .kind = SNAP_BTRFS,
+					  .name = mem_take(&root),
+					  .id = mem_strdup(s.uuid),
+					  .group = mem_strdup("btrfs"),
+					  .fs = mem_strdup("") };
 	return 1;
 }
 

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 
 static const struct snap_backend *const backends[] = {
+	&snap_zfs,
+	&snap_lvm,
 	&snap_btrfs,
 	&snap_reflink,
 };
@@ -15,12 +17,14 @@ static const struct snap_backend *const backends[] = {
 const struct snap_backend *snap_backend_of(enum snap_kind kind)
 {
 	switch (kind) {
-	case SNAP_BTRFS:
-		return &snap_btrfs;
 	case SNAP_ZFS:
 	case SNAP_ZVOL:
+		return &snap_zfs;
 	case SNAP_LVM_THIN:
 	case SNAP_LVM_THICK:
+		return &snap_lvm;
+	case SNAP_BTRFS:
+		return &snap_btrfs;
 	case SNAP_REFLINK:
 		break;
 	}

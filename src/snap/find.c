@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snap/find.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 
-typedef int find_fn(const struct where *w, struct snap_volume *v, char **inside,
-		    char **why, struct err *e);
+void finding_why(struct finding *f, const char *fmt, ...)
+{
+	va_list ap;
 
-/* One path on its way to a volume. */
-struct finding {
-	const struct snap_find *find;
-	struct where where;
-	struct snap_volume volume;
-	char *inside;
-	char *why; /* the last thing that was missing */
-};
+	free(f->why);
+	va_start(ap, fmt);
+	f->why = mem_vfmt(fmt, ap);
+	va_end(ap);
+}
 
 static void finding_fini(struct finding *f)
 {
@@ -26,28 +25,48 @@ static void finding_fini(struct finding *f)
 	free(f->why);
 }
 
-static int ask(struct finding *f, find_fn *fn, struct err *e)
+/* A thick LV was found: a copy of the file where that can be had. */
+static int copy_instead(struct finding *f, struct err *e)
 {
-	char *why = NULL;
-	int rc = fn(&f->where, &f->volume, &f->inside, &why, e);
+	struct snap_volume lv = f->volume;
+	char *inside = f->inside;
+	int rc;
 
-	if (why != NULL) {
-		free(f->why);
-		f->why = why;
+	f->volume = (struct snap_volume){ .name = NULL };
+	f->inside = NULL;
+	rc = reflink_find(f, e);
+	if (rc != 0) {
+		snap_volume_fini(&lv);
+		free(inside);
+		return rc;
 	}
-	return rc;
+	f->volume = lv;
+	f->inside = inside;
+	return 1;
 }
 
+/* A copy of a file is made of any file system that can, but of XFS on a thin
+ * LV the LV is one snapshot for all its files; a thick one costs every write,
+ * so it is the last. */
 static int ask_all(struct finding *f, struct err *e)
 {
-	int rc = 0;
+	bool copies = f->find->copies;
+	int rc = zfs_find(f, e);
 
-	if (!f->find->copies)
-		rc = ask(f, btrfs_find, e);
-	if (rc == 0)
-		rc = ask(f, reflink_find, e);
-	if (rc == 0 && f->find->copies)
-		rc = ask(f, btrfs_find, e);
+	if (rc == 0 && !copies)
+		rc = btrfs_find(f, e);
+	if (rc == 0 && !copies)
+		rc = lvm_find_volume(f, e);
+	if (rc < 0 ||
+	    (rc == 1 && (f->volume.kind != SNAP_LVM_THICK || f->where.block)))
+		return rc;
+	if (rc == 1)
+		return copy_instead(f, e);
+	rc = reflink_find(f, e);
+	if (rc == 0 && copies)
+		rc = btrfs_find(f, e);
+	if (rc == 0 && copies)
+		rc = lvm_find_volume(f, e);
 	return rc;
 }
 
@@ -82,9 +101,11 @@ static size_t volume_add(struct snap_plan *plan, struct snap_volume *v)
 }
 
 static int find_one(const char *path, const struct snap_find *find,
-		    struct snap_plan *plan, struct err *e)
+		    struct find_cache *cache, struct snap_plan *plan,
+		    struct err *e)
 {
-	AUTO(finding_fini) struct finding f = { .find = find };
+	AUTO(finding_fini)
+	struct finding f = { .find = find, .cache = cache };
 	struct snap_place *place = &plan->places[plan->place_count];
 
 	if (where_find(path, &f.where, e) < 0)
@@ -105,18 +126,30 @@ static int find_one(const char *path, const struct snap_find *find,
 	return 0;
 }
 
+static void cache_fini(struct find_cache *c)
+{
+	lvm_fini(&c->lvm);
+}
+
 int snap_find(const char *const *paths, size_t count,
 	      const struct snap_find *find, struct snap_plan *plan,
 	      struct err *e)
 {
 	static const struct snap_find none = { .copies = false };
 	AUTO(snap_plan_fini) struct snap_plan found = { .volumes = NULL };
+	AUTO(cache_fini)
+	struct find_cache cache = {
+		.time = snap_time_of(find ? find->deadline_ms : 0),
+	};
 
 	found.places = mem_zalloc(count, sizeof(*found.places));
 	for (size_t i = 0; i < count; i++) {
-		if (find_one(paths[i], find ? find : &none, &found, e) < 0)
+		if (find_one(paths[i], find ? find : &none, &cache, &found, e) <
+		    0)
 			return -1;
 	}
+	if (zfs_identify(&found, &cache.time, e) < 0)
+		return -1;
 	*plan = found;
 	found = (struct snap_plan){ .volumes = NULL };
 	return 0;

@@ -33,7 +33,8 @@ struct snap_time snap_time_of(unsigned deadline_ms);
 unsigned snap_time_left(const struct snap_time *t, const char *what,
 			struct err *e);
 
-/* Run a program for what is left of the time. */
+/* Run a program for what is left of the time.  ERR_REFUSED when it is not
+ * installed, else as proc_run(). */
 int snap_tool(const char *const *argv, struct buf *out,
 	      const struct snap_time *t, struct err *e);
 
@@ -85,6 +86,8 @@ struct snap_backend {
 	/* All but take, drop, view and list may be NULL. */
 	int (*ready)(const struct snap_taking *t, struct err *e);
 	int (*take)(struct snap_taking *t, struct err *e);
+	/* After all are taken: fill in the guids that take() has left. */
+	int (*identify)(struct snap_taking *t, struct err *e);
 	/* Of one kind's backend, any volumes.  gone[i] is set when snaps[i]
 	 * is not there (any more). */
 	int (*drop)(const struct snap *const *snaps, size_t count, bool *gone,
@@ -103,6 +106,8 @@ struct snap_backend {
 
 const struct snap_backend *snap_backend_of(enum snap_kind kind);
 
+extern const struct snap_backend snap_zfs;
+extern const struct snap_backend snap_lvm;
 extern const struct snap_backend snap_btrfs;
 extern const struct snap_backend snap_reflink;
 

@@ -20,36 +20,36 @@
 
 /* Can files be cloned in this folder?  Two empty ones tell, by a file system
  * that checks first whether it can at all: 1, 0, -1. */
-static int probe(const char *dir, char **why, struct err *e)
+static int probe(const char *dir, struct finding *f, struct err *e)
 {
 	autofd int a = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 	autofd int b = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 
 	if (a < 0 || b < 0) {
-		*why = mem_fmt("nothing can be written to '%s': %s", dir,
-			       strerror(errno));
+		finding_why(f, "nothing can be written to '%s': %s", dir,
+			    strerror(errno));
 		return 0;
 	}
 	if (pwrite(a, "vmkeep", 6, 0) != 6)
 		return err_sys(e, "cannot write to '%s'", dir);
 	if (ioctl(b, FICLONE, a) < 0 || fsetxattr(b, SNAP_ATTR, "", 0, 0) < 0) {
-		*why = mem_fmt("files there cannot be cloned: %s",
-			       strerror(errno));
+		finding_why(f, "files there cannot be cloned: %s",
+			    strerror(errno));
 		return 0;
 	}
 	return 1;
 }
 
-int reflink_find(const struct where *w, struct snap_volume *v, char **inside,
-		 char **why, struct err *e)
+int reflink_find(struct finding *f, struct err *e)
 {
+	const struct where *w = &f->where;
 	char id[FOLDER_ID];
 
 	if (w->block)
 		return 0;
 
 	autofree char *dir = path_dir(w->path);
-	int rc = probe(dir, why, e);
+	int rc = probe(dir, f, e);
 
 	if (rc <= 0)
 		return rc;
@@ -60,12 +60,12 @@ int reflink_find(const struct where *w, struct snap_volume *v, char **inside,
 		return err_sys(e, "cannot open '%s'", w->path);
 	if (folder_id(fd, w->path, id, e) < 0)
 		return -1;
-	*inside = mem_strdup(path_base(w->path));
-	*v = (struct snap_volume){ .kind = SNAP_REFLINK,
-				   .name = mem_strdup(w->path),
-				   .id = mem_strdup(id),
-				   .group = mem_strdup("reflink"),
-				   .fs = mem_strdup("") };
+	f->inside = mem_strdup(path_base(w->path));
+	f->volume = (struct snap_volume){ .kind = SNAP_REFLINK,
+					  .name = mem_strdup(w->path),
+					  .id = mem_strdup(id),
+					  .group = mem_strdup("reflink"),
+					  .fs = mem_strdup("") };
 	return 1;
 }
 

@@ -379,5 +379,12 @@ int snap_tool(const char *const *argv, struct buf *out,
 				.deadline_ms = snap_time_left(t, argv[0], e),
 				.max_out = (size_t)64 << 20 };
 
-	return run.deadline_ms ? proc_run(&run, out, e) : -1;
+	if (run.deadline_ms == 0)
+		return -1;
+	if (proc_run(&run, out, e) == 0)
+		return 0;
+	/* That there is no such program says nothing of the snapshot. */
+	if (e->code == ERR_NOT_FOUND)
+		e->code = ERR_REFUSED;
+	return -1;
 }

@@ -143,6 +143,11 @@ int snap_from_record(const struct journal_record *record, struct snaps *add,
 
 /* How: for all calls below.  Zeroed is fine. */
 struct snap_how {
+	/* snap_take(): all snapshots exist, whoever stands still may go on;
+	 * what is left (guids, journal) takes some more 10 ms.  Not called
+	 * when the call fails before.  NULL: nobody waits. */
+	void (*made)(void *ctx);
+	void *ctx;
 	struct journal *journal; /* the set's; intents go there; NULL: none */
 	unsigned deadline_ms;    /* for the whole call; 0: 60 s */
 	uint64_t thick_bytes;    /* size of a thick snapshot; 0: a fifth of

@@ -159,8 +159,22 @@ static const struct snap *const *pointers(const struct snaps *snaps)
 	return p;
 }
 
-static int groups_take(const struct snap_plan *plan, struct snaps *snaps,
-		       const struct snap_how *how, struct err *e)
+typedef int take_fn(struct snap_taking *t, struct err *e);
+
+static int take_group(struct snap_taking *t, struct err *e)
+{
+	return snap_backend_of(t->volumes[0]->kind)->take(t, e);
+}
+
+static int identify_group(struct snap_taking *t, struct err *e)
+{
+	const struct snap_backend *b = snap_backend_of(t->volumes[0]->kind);
+
+	return b->identify ? b->identify(t, e) : 0;
+}
+
+static int groups_each(const struct snap_plan *plan, struct snaps *snaps,
+		       const struct snap_how *how, take_fn *fn, struct err *e)
 {
 	autofree const struct snap_volume **volumes =
 		mem_zalloc(plan->volume_count, sizeof(*volumes));
@@ -171,13 +185,22 @@ static int groups_take(const struct snap_plan *plan, struct snaps *snaps,
 				 .how = how,
 				 .time = snap_time_of(how->deadline_ms) };
 
-	if (devices_flush(plan, e) < 0)
-		return -1;
 	for (size_t at = 0; group_next(plan, snaps, &at, &t);) {
-		if (snap_backend_of(t.volumes[0]->kind)->take(&t, e) < 0)
+		if (fn(&t, e) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+static int take_all(const struct snap_plan *plan, struct snaps *snaps,
+		    const struct snap_how *how, struct err *e)
+{
+	if (devices_flush(plan, e) < 0 ||
+	    groups_each(plan, snaps, how, take_group, e) < 0)
+		return -1;
+	if (how->made)
+		how->made(how->ctx);
+	return groups_each(plan, snaps, how, identify_group, e);
 }
 
 /* The first error is the one that is told; what cannot be dropped now is in
@@ -207,7 +230,7 @@ int snap_take(const struct snap_plan *plan, const char *set,
 
 	if (snap_jot(how->journal, SNAP_JOT_TAKE, all, made.count, e) < 0)
 		return -1;
-	if (groups_take(plan, &made, how, e) < 0 ||
+	if (take_all(plan, &made, how, e) < 0 ||
 	    snap_jot(how->journal, SNAP_JOT_TAKEN, all, made.count, e) < 0)
 		return undo(&made, how, e);
 	*snaps = made;

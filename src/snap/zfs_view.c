@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Reading snapshots of ZFS. */
+
+#include "snap/zfs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "snap/mount.h"
+
+#define NAP_NS 20000000
+
+/* A snapshot can be mounted like a dataset; .zfs would need to be reached at
+ * its mount point, and mounts it for all to see. */
+static int files_view(struct snap_view *v, struct err *e)
+{
+	static const char *const none[] = { NULL };
+	autofree char *full = zfs_full(&v->snap);
+
+	if (mount_hidden("zfs", full, none, &v->root, e) < 0)
+		return -1;
+	v->base = snap_view_fd_base(v->root);
+	return 0;
+}
+
+/* Beside the volume: encryption and quotas are the same there. */
+static char *clone_name(const struct snap *s, struct err *e)
+{
+	autofree char *parent = path_dir(s->volume);
+	uint8_t chance[4];
+	char hex[2 * sizeof(chance) + 1];
+
+	if (getrandom(chance, sizeof(chance), 0) != sizeof(chance)) {
+		err_sys(e, "no random numbers");
+		return NULL;
+	}
+	hex_encode(chance, sizeof(chance), hex);
+	return mem_fmt("%s/%s_view_%s", parent, s->name, hex);
+}
+
+static int clone_make(const struct snap_view *v, struct err *e)
+{
+	autofree char *full = zfs_full(&v->snap);
+	autofree char *tag = mem_fmt(ZFS_PROP_VIEW "=%s", v->snap.set);
+	const char *argv[] = { "zfs", "clone",       "-o", "readonly=on",
+			       "-o",  "volmode=dev", "-o", "snapdev=hidden",
+			       "-o",  tag,           full, v->thing,
+			       NULL };
+
+	return snap_tool(argv, NULL, &v->time, e);
+}
+
+/* Is this the device of the clone? */
+static bool is_device(const char *path, const char *clone)
+{
+	char name[ZFS_NAME_MAX];
+	autofd int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	zvol_name(fd, name);
+	return strcmp(name, clone) == 0;
+}
+
+static void dir_close(DIR **d)
+{
+	if (*d != NULL)
+		closedir(*d);
+}
+
+/* The kernel makes /dev/zdN by itself; the link in /dev/zvol is udev's, which
+ * may be late, or not be there at all.  NULL when it is not there yet. */
+static char *device_seek(const char *clone)
+{
+	autofree char *link = mem_fmt("/dev/zvol/%s", clone);
+	AUTO(dir_close) DIR *dir = NULL;
+
+	if (is_device(link, clone))
+		return mem_take(&link);
+	dir = opendir("/sys/block");
+	for (struct dirent *d; dir && (d = readdir(dir)) != NULL;) {
+		autofree char *path = mem_fmt("/dev/%s", d->d_name);
+
+		if (strncmp(d->d_name, "zd", 2) == 0 && is_device(path, clone))
+			return mem_take(&path);
+	}
+	return NULL;
+}
+
+static char *device_wait(const struct snap_view *v, struct err *e)
+{
+	struct timespec nap = { .tv_nsec = NAP_NS };
+
+	for (;;) {
+		char *path = device_seek(v->thing);
+
+		if (path != NULL)
+			return path;
+		if (snap_time_left(&v->time, v->thing, e) == 0) {
+			err_ctx(e, "its device did not appear");
+			return NULL;
+		}
+		nanosleep(&nap, NULL);
+	}
+}
+
+static int volume_view(struct snap_view *v, struct err *e)
+{
+	char *clone = clone_name(&v->snap, e);
+
+	if (clone == NULL || snap_view_intent(v, clone, false, e) < 0 ||
+	    clone_make(v, e) < 0)
+		return -1;
+	v->base = device_wait(v, e);
+	return v->base ? 0 : -1;
+}
+
+int zfs_view(struct snap_view *v, struct err *e)
+{
+	if (zfs_ours(&v->snap, &v->time, e) < 0)
+		return -1;
+	return v->snap.kind == SNAP_ZFS ? files_view(v, e) : volume_view(v, e);
+}
+
+int zfs_unview(const struct snap_thing *thing, const struct snap_time *t,
+	       struct err *e)
+{
+	const char *names[] = { thing->name };
+	AUTO(table_fini) struct table got = TABLE_INIT;
+	struct err more = ERR_INIT;
+	bool local = false;
+	const char *set;
+
+	if (zfs_get(ZFS_PROP_VIEW, names, 1, t, &got, e) < 0) {
+		if (zfs_missing(thing->name, t, &more) != 1)
+			return -1;
+		err_clear(e);
+		return 0;
+	}
+	set = zfs_value(&got, thing->name, ZFS_PROP_VIEW, &local);
+	if (set == NULL || !local || strcmp(set, thing->set) != 0)
+		return err_set(e, ERR_REFUSED,
+			       "'%s' is not the clone that was made",
+			       thing->name);
+	return zfs_destroy(thing->name, t, e);
+}
