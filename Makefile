@@ -6,7 +6,8 @@
 BUILD = build
 PREFIX = /usr/local
 
-.PHONY: all deps demo check fuzz format bench-deps bench install clean
+.PHONY: all deps demo check lab check-lab fuzz format bench-deps bench install
+.PHONY: clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -33,6 +34,15 @@ FUZZ_SECONDS = 60
 fuzz:
 	.ci/deps build test
 	test/fuzz/run.py --seconds $(FUZZ_SECONDS)
+
+# The storage lab: a system image, built once, and the tests that run there.
+lab:
+	.ci/deps build test demo
+	test/lab/storage.py build
+
+check-lab:
+	.ci/deps build test demo
+	test/check.py gcc lab
 
 # Bring all C sources into the form that check asks for.
 format:

@@ -34,6 +34,7 @@ RUNNERS = [
     ("protocol", ["test/protocol/run.py"]),
     ("stress", ["test/stress/run.py"]),
     ("e2e", ["test/e2e/run.py"]),
+    ("lab", ["test/storage/run.py"]),
 ]
 
 

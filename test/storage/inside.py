@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The storage suite, inside the storage lab (run.py runs it there).
+
+    inside.py [-k WORD]... [--list]
+
+WORD: only tests with it in their file's or their own name.  A line for each
+test; the sum goes where test/results.py says.  Where libvirt is as Debian
+configures it, only the tests marked @stock run.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e"),
+                str(HERE.parent / "lab")]
+
+import kit  # noqa: E402
+import results  # noqa: E402
+import stage  # noqa: E402
+from run import run_one  # noqa: E402  e2e's
+from system import SystemLab, inside  # noqa: E402
+
+# Names from basic to complex.
+FILES = ["volumes"]
+
+
+def tests(words):
+    """[(file, test)], those whose name has one of the words."""
+    found = []
+    for name in FILES:
+        kit.TESTS.clear()
+        importlib.import_module(name)
+        found += [(name, run) for run in kit.TESTS
+                  if not words or any(word in f"{name}.{run.__name__}"
+                                      for word in words)]
+    return [(name, run) for name, run in found
+            if not stage.STOCK or run in stage.IN_STOCK]
+
+
+def main():
+    p = argparse.ArgumentParser(description="the storage suite")
+    p.add_argument("-k", dest="words", action="append", default=[],
+                   metavar="WORD", help="only tests whose name has WORD")
+    p.add_argument("--list", action="store_true", help="show their names")
+    args = p.parse_args()
+    if not inside():
+        p.error("only in the storage lab: test/lab/storage.py run")
+    chosen = tests(args.words)
+    if args.list:
+        print("\n".join(f"{name}.{run.__name__}" for name, run in chosen))
+        return
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    with SystemLab() as lab:
+        place = stage.StoragePlace(lab, os.environ["VMKEEP"])
+        for name, run in chosen:
+            counts[run_one(place, name, run)] += 1
+    results.finish("lab", counts["passed"], counts["failed"],
+                   counts["skipped"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The storage suite: boots the storage lab, and runs inside.py there.
+
+    run.py [BUILD_DIR] [-k WORD]... [--only private|stock]
+
+Twice: with a libvirt where QEMU is root and no security driver looks on, and
+with libvirt as Debian configures it and AppArmor on.  The sum goes where
+test/results.py says.  A machine that cannot have the lab skips the suite.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "lab")]
+
+import results  # noqa: E402
+from lab import Lab, Options, missing  # noqa: E402
+from machine import LabError  # noqa: E402
+from seed import seed_folder  # noqa: E402
+from vm import StorageVM, VMOptions, image_folder  # noqa: E402
+
+# Seconds one pass may take, on a loaded machine too.
+PATIENCE = 3000
+
+
+def default_seed():
+    """The seed that nearly all tests start their guests from."""
+    with Lab() as lab:
+        return seed_folder(Options(), lab)
+
+
+def counts_in(folder):
+    """[passed, failed, skipped] as inside.py has left them; None: it has not."""
+    try:
+        lines = (folder / "counts").read_text().splitlines()
+    except OSError:
+        return None
+    return [sum(column) for column in
+            zip(*([int(n) for n in line.split()[-3:]] for line in lines))]
+
+
+def one_pass(name, options, words):
+    """Boots, runs, ends. Returns [passed, failed, skipped]."""
+    start = time.monotonic()
+    with StorageVM(options=options) as vm:
+        print(f"{name}: up after {time.monotonic() - start:.0f} s",
+              flush=True)
+        code = vm.run(["python3", "test/storage/inside.py", *words],
+                      {"VMKEEP_RESULTS": "/lab/results/counts"}, PATIENCE)
+        vm.fetch(vm.dir / "results")
+        counts = counts_in(vm.dir / "results") or [0, 0, 0]
+    if code != 0 and counts[1] == 0:
+        print(f"{name}: ended with {code}")
+        counts[1] += 1
+    print(f"{name}: {counts[0]} passed, {counts[1]} failed, "
+          f"{counts[2]} skipped, {time.monotonic() - start:.0f} s", flush=True)
+    return counts
+
+
+def prepare(build):
+    """What is handed over. Exits when this machine cannot have the lab."""
+    lacks = missing()
+    if lacks:
+        print("skipped: this machine lacks " + ", ".join(lacks))
+        results.finish("lab", 0, 0, 1)
+    try:
+        image_folder()
+    except LabError as error:
+        print(f"skipped: {error}")
+        results.finish("lab", 0, 0, 1)
+    return {"build": build, "seeds": (default_seed(),)}
+
+
+def main():
+    p = argparse.ArgumentParser(description="tests in the storage lab")
+    p.add_argument("build", nargs="?", help="folder with vmkeep in it")
+    p.add_argument("-k", dest="words", action="append", default=[],
+                   metavar="WORD", help="only tests whose name has WORD")
+    p.add_argument("--only", choices=["private", "stock"])
+    args = p.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    build = (Path(args.build) if args.build
+             else Path(os.environ.get("VMKEEP", "")).parent).resolve()
+    if not (build / "vmkeep").is_file():
+        p.error("no program: say BUILD_DIR, or set VMKEEP")
+    common = prepare(build)
+    words = [word for key in args.words for word in ("-k", key)]
+    total = [0, 0, 0]
+    for name in ("private", "stock"):
+        if args.only in (None, name):
+            options = VMOptions(stock=name == "stock", **common)
+            total = [a + b for a, b in
+                     zip(total, one_pass(name, options, words))]
+    results.finish("lab", *total)
+
+
+if __name__ == "__main__":
+    main()
