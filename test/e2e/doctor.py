@@ -8,44 +8,11 @@ import shlex
 import shutil
 import xml.etree.ElementTree as ET
 
+from doctor_kit import MACHINE, edit_disk, look, mend, off, rules
 from kit import DONE, INTEGRITY, USAGE, Skip, test
 from lab import Disk
 
-# Of this machine, not of the guest under test.
-MACHINE = ["kvm-broken", "clock-loose", "path-filter", "memory-unlocked",
-           "emulated", "repo-beside", "overlay-room", "spool-small",
-           "spool-in-memory", "image-in-memory", "agent-silent"]
 MIB = 1 << 20
-
-
-def look(place, *names, code=None, more=()):
-    """{rule: finding} of some domains, without what this machine is like."""
-    ignore = ["--ignore", ",".join([*MACHINE, *more])]
-    args = ["doctor", *names, *ignore, "--json"]
-    done = place.run(*args, env={"VMKEEP_PASSPHRASE": ""})
-    answer = place.json("doctor", *names, *ignore, code=done.returncode)
-    if code is not None:
-        assert done.returncode == code, (code, answer)
-    found = {}
-    for finding in answer["findings"]:
-        found.setdefault(finding["rule"], finding)
-    return found
-
-
-def mend(place, finding):
-    """Types the command of a finding."""
-    place.lab.run("sh", "-c", finding["command"])
-
-
-def edit_disk(guest, target, **driver):
-    """Changes the kept definition."""
-    xml = guest.xml("--inactive")
-    for disk in xml.iterfind("devices/disk"):
-        if disk.find("target").get("dev") == target:
-            disk.find("driver").attrib.update(driver)
-    file = guest.folder / "edited.xml"
-    file.write_bytes(ET.tostring(xml))
-    guest.lab.virsh("define", file)
 
 
 @contextlib.contextmanager
@@ -74,17 +41,6 @@ def file_system(place, name, kind, mib):
     with mounted(place, name, "-o", "loop", file) as folder:
         yield folder
     file.unlink()
-
-
-def off(place, name, path, kind="qcow2", size="64M", options=(), **driver):
-    """Makes an image, and a domain of it that is off."""
-    if not path.exists():
-        place.lab.run("qemu-img", "create", "-q", "-f", kind, *options, path,
-                      size)
-    guest = place.lab.guest(name, start=False, disks=[
-        Disk(format=kind, path=str(path), witness=False)])
-    edit_disk(guest, "vda", discard="unmap", **driver)
-    return guest
 
 
 @test
@@ -185,13 +141,6 @@ def on_btrfs(place):
         guest = off(place, "cow", folder / "c.raw", "raw", cache="writeback")
         assert not look(place, "cow", code=DONE)
         guest.remove()
-
-
-def rules(place, *args):
-    """{rule: finding}, of all rules."""
-    code = place.run("doctor", *args).returncode
-    return {finding["rule"]: finding for finding in place.json(
-        "doctor", *args, code=code)["findings"]}
 
 
 @test
