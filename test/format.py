@@ -5,6 +5,7 @@
 One case per file; only files that git knows, where there is a git.
 """
 
+import concurrent.futures
 import glob
 import os
 import subprocess
@@ -45,11 +46,13 @@ def wrongs(path):
 def main():
     failed = 0
     paths = sources()
-    for path in paths:
-        said = list(wrongs(path))
-        failed += bool(said)
-        for wrong in said:
-            print(wrong if wrong.startswith(path) else f"{path}: {wrong}")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = pool.map(lambda path: list(wrongs(path)), paths)
+        for path, said in zip(paths, outcomes):
+            failed += bool(said)
+            for wrong in said:
+                print(wrong if wrong.startswith(path)
+                      else f"{path}: {wrong}")
     results.finish("format", len(paths) - failed, failed)
 
 

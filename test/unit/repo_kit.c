@@ -258,7 +258,6 @@ bool fake_extent(const struct fake *f, uint64_t number, uint8_t *to)
 
 	if (f->every > 1 && number % f->every != 0)
 		return false;
-	memset(to, 0, EXTENT_SIZE);
 	for (size_t at = 0; at < end; at += PAGE_SIZE_BYTES)
 		any |= fake_page(f, (start + at) / PAGE_SIZE_BYTES, to + at);
 	memset(to + end, 0, EXTENT_SIZE - end);
@@ -374,7 +373,7 @@ int kit_compare(struct repo *r, const struct set *set,
 		check_holes(f, from, n, want);
 		size_t end = num_min(EXTENT_SIZE, f->size - n * EXTENT_SIZE);
 
-		memset(got, 0xaa, EXTENT_SIZE);
+		memset(got, 0xaa, end);
 		if (reader_extent(img, t, n, got, &hole, e) < 0)
 			return -1;
 		assert_false(hole);
