@@ -238,10 +238,18 @@ static int run(struct verify *v, struct err *e)
 		return -1;
 	int ok = verify_packs(v, e);
 
+	struct err why = ERR_INIT;
+
 	collect(v);
 	if (ok < 0)
 		return -1;
-	return note_damage(v, e);
+	/* on a full disk, or one that is read-only, what was found counts */
+	if (note_damage(v, &why) < 0)
+		talk_say(v->o->talk, TALK_WARN,
+			 "%s: until it is noted, backups do not store again "
+			 "what is lost",
+			 why.msg);
+	return 0;
 }
 
 static enum verify_level level_of(const struct verify_options *o)
