@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the command line says where no VM is needed: help, errors, settings.
 
-    run.py [BUILD_DIR]      the program is VMKEEP, or BUILD_DIR/vmkeep
-    run.py --write [...]    write the golden files anew
+    run.py [BUILD_DIR] [-k WORD]    the program is VMKEEP, or BUILD_DIR/vmkeep
+    run.py --write [...]            write the golden files anew
+
+WORD: only tests with it in their name.
 
 Golden files are test/cli/golden/NAME: standard output, standard error and the
 exit status of one call.  $DIR in them is the folder that the call ran in.
 """
 
+import argparse
 import difflib
 import json
 import os
@@ -28,7 +31,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent))
 
+import room  # noqa: E402
 from results import finish  # noqa: E402
+from room import Failure, Skip, must  # noqa: E402
 
 ODD = "we\x1b[31mb \u202e'1/\u00e4\n"
 
@@ -113,10 +118,6 @@ FILES = {
 }
 
 
-class Failure(Exception):
-    """What is not as it should be."""
-
-
 class Place:
     """A folder to call the program in."""
 
@@ -188,11 +189,6 @@ class Place:
 def echo_is_off(fd):
     import termios
     return not termios.tcgetattr(fd)[3] & termios.ECHO
-
-
-def must(true, what):
-    if not true:
-        raise Failure(what)
 
 
 # --- what no golden file can tell --------------------------------------------
@@ -631,7 +627,7 @@ TESTS = [version, help_fits_80_columns, completion_is_bash,
          import_export, forget_and_gc,
          verify_and_repair, how_much, keys, recipients, secrets_stay,
          no_terminal_no_passphrase,
-         passphrase_is_wiped_and_asked_for]
+         passphrase_is_wiped_and_asked_for, *room.TESTS]
 
 
 def golden(place, name, args, write):
@@ -645,29 +641,41 @@ def golden(place, name, args, write):
 
 
 def run(name, test):
+    """1 passed, 0 failed, None skipped."""
     try:
         test()
+    except Skip as what:
+        print(f"skipped - {name}: this machine lacks {what}", flush=True)
+        return None
     except (Failure, OSError, ValueError, subprocess.SubprocessError) as why:
         print(f"not ok - {name}\n{why}", flush=True)
-        return False
+        return 0
     print(f"ok - {name}", flush=True)
-    return True
+    return 1
 
 
 def main():
-    args = [arg for arg in sys.argv[1:] if arg != "--write"]
-    folder = Path(args[0] if args else ROOT / "build").resolve()
-    program = Path(os.environ.get("VMKEEP", folder / "vmkeep")).resolve()
+    p = argparse.ArgumentParser(description="tests of the command line")
+    p.add_argument("build", nargs="?", default=ROOT / "build",
+                   help="folder with vmkeep in it")
+    p.add_argument("-k", dest="word", default="", metavar="WORD",
+                   help="only tests with it in their name")
+    p.add_argument("--write", action="store_true",
+                   help="write the golden files anew")
+    args = p.parse_args()
+    program = Path(os.environ.get("VMKEEP", Path(args.build) / "vmkeep"))
     passed = []
     (HERE / "golden").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        place = Place(program, Path(folder))
-        for name, args in GOLDEN.items():
-            passed.append(run(name, lambda: golden(
-                place, name, args, "--write" in sys.argv)))
+        place = Place(program.resolve(), Path(folder))
+        for name, words in GOLDEN.items():
+            if args.word in name:
+                passed.append(run(name, lambda: golden(place, name, words,
+                                                       args.write)))
         for test in TESTS:
-            passed.append(run(test.__name__, lambda: test(place)))
-    finish("cli", sum(passed), len(passed) - sum(passed))
+            if args.word in test.__name__:
+                passed.append(run(test.__name__, lambda: test(place)))
+    finish("cli", passed.count(1), passed.count(0), passed.count(None))
 
 
 main()
