@@ -176,7 +176,11 @@ unsigned traits_parse_zdb(const char *text)
 
 /* ---- LVM ---- */
 
-/* The fields of TRAITS_LVS_FIELDS. */
+const char traits_lvs_fields[] =
+	"vg_name,lv_name,lv_kernel_major,lv_kernel_minor,lv_layout,pool_lv,"
+	"lv_size,data_percent,metadata_percent,lv_when_full,vg_free";
+
+/* The same as numbers. */
 enum lvs_field {
 	LVS_VG,
 	LVS_LV,

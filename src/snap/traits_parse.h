@@ -20,12 +20,10 @@ void traits_parse_zpools(const char *text, struct traits *t);
 unsigned traits_parse_zdb(const char *text);
 
 /*
- * lvs with TRAITS_LVS_FIELDS, a tab between them: kinds and names of volumes
+ * lvs with traits_lvs_fields, a tab between them: kinds and names of volumes
  * that are LVs by their device numbers, and the pools of those.
  */
-#define TRAITS_LVS_FIELDS                                                      \
-	"vg_name,lv_name,lv_kernel_major,lv_kernel_minor,lv_layout,pool_lv,"   \
-	"lv_size,data_percent,metadata_percent,lv_when_full,vg_free"
+extern const char traits_lvs_fields[];
 
 void traits_parse_lvs(const char *text, struct traits *t);
 

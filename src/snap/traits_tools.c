@@ -16,9 +16,9 @@
 #define DEADLINE_MS 20000
 #define MAX_OUT     (16u << 20)
 
-#define ZFS_PROPERTIES                                                         \
-	"recordsize,volblocksize,volsize,refreservation,referenced,"           \
-	"compression,sync"
+static const char zfs_properties[] =
+	"recordsize,volblocksize,volsize,refreservation,referenced,"
+	"compression,sync";
 
 /* What it prints, or NULL when it fails.  Free it. */
 static char *output(const char *const *argv)
@@ -111,7 +111,7 @@ void tools_zfs(struct traits *t)
 {
 	static const char *const get[] = {
 		"zfs",          "get", "-Hp", "-o", "name,property,value",
-		ZFS_PROPERTIES, NULL
+		zfs_properties, NULL
 	};
 	static const char *const direct[] = {
 		"zfs", "get", "-Hp", "-o", "name,property,value", "direct", NULL
@@ -173,7 +173,7 @@ void tools_lvm(struct traits *t)
 		return;
 	autofree char *text = output((const char *const[]){
 		"lvs", "--noheadings", "--units", "b", "--nosuffix",
-		"--separator", "\t", "-o", TRAITS_LVS_FIELDS, NULL });
+		"--separator", "\t", "-o", traits_lvs_fields, NULL });
 
 	if (text == NULL)
 		return;
