@@ -361,15 +361,26 @@ static void *kill_later(void *arg)
 	return NULL;
 }
 
-static void test_kill(uint64_t written)
+/* "N" or "N:MS"; "WORD" or "WORD:MS" */
+static bool test_meant(const char *when, uint64_t written, const char *word,
+		       unsigned long *ms)
+{
+	size_t len = strlen(word);
+	unsigned long n;
+
+	if (sscanf(when, "%lu:%lu", &n, ms) >= 1)
+		return n == written;
+	return strncmp(when, word, len) == 0 &&
+	       (when[len] == '\0' || sscanf(when + len, ":%lu", ms) == 1);
+}
+
+static void test_kill(uint64_t written, const char *word)
 {
 	const char *when = getenv("VMKEEP_TEST_KILL");
-	unsigned long n;
 	unsigned long ms = 0;
 	pthread_t thread;
 
-	if (when == NULL || sscanf(when, "%lu:%lu", &n, &ms) < 1 ||
-	    n != written)
+	if (when == NULL || !test_meant(when, written, word, &ms))
 		return;
 	if (ms == 0)
 		kill(getpid(), SIGKILL);
@@ -389,9 +400,10 @@ static void test_stop(const char *word)
 	kill(getpid(), SIGSTOP);
 }
 #else
-static void test_kill(uint64_t written)
+static void test_kill(uint64_t written, const char *word)
 {
 	(void)written;
+	(void)word;
 }
 
 static void test_stop(const char *word)
@@ -429,7 +441,7 @@ static int write_locked(struct journal *j, const char *word,
 	j->size += line.len;
 	j->number++;
 	j->written++;
-	test_kill(j->written);
+	test_kill(j->written, word);
 	test_stop(word);
 	return 0;
 }

@@ -50,7 +50,8 @@ struct journal_field {
  *
  * In builds with -Dtest_kill=true the process kills itself with SIGKILL after
  * the N-th record of a journal where VMKEEP_TEST_KILL=N is set (N:MS: MS
- * milliseconds after it, from another thread), and stops itself with SIGSTOP
+ * milliseconds after it, from another thread), or after a record with a word
+ * where that is set instead of N, and stops itself with SIGSTOP
  * after the first record with the word that VMKEEP_TEST_STOP names.
  */
 int journal_write(struct journal *j, const char *word,

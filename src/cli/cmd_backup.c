@@ -6,10 +6,15 @@
 struct options {
 	int memory;
 	int require;
+	int method;
+	bool together;
+	char *group;
 	struct opt_list disks;
 };
 
-static const struct options defaults = { .memory = -1, .require = -1 };
+static const struct options defaults = { .memory = -1,
+					 .require = -1,
+					 .method = -1 };
 
 static const char *const levels[] = { "ram", "filesystem", "crash", NULL };
 
@@ -31,8 +36,47 @@ static const struct opt table[] = {
 	  .value = "LEVEL",
 	  .choices = levels,
 	  .help = "fail where this level cannot be had" },
+	{ .name = "method",
+	  .kind = OPT_CHOICE,
+	  .offset = offsetof(struct options, method),
+	  .value = "METHOD",
+	  .choices = global_captures,
+	  .help = "how; default: as --capture says" },
+	{ .name = "together",
+	  .kind = OPT_FLAG,
+	  .offset = offsetof(struct options, together),
+	  .help = "all of one instant, in one set" },
+	{ .name = "group",
+	  .kind = OPT_STRING,
+	  .offset = offsetof(struct options, group),
+	  .value = "NAME",
+	  .help = "the members of this group, together" },
 	{ .name = NULL },
 };
+
+/* Who: named one by one, or as a group. */
+static int who(struct cli *c, struct job_backup *b)
+{
+	const struct options *o = c->options;
+	const struct group_setting *g;
+	struct err e = ERR_INIT;
+
+	if (o->group == NULL)
+		return b->domain_count > 0
+			       ? 0
+			       : cli_usage(c, "which domain? say its name, or "
+					      "--group NAME");
+	if (b->domain_count > 0)
+		return cli_usage(c, "--group has its members in the settings: "
+				    "name no other domain");
+	g = groups_find(&c->global->groups, o->group, &e);
+	if (g == NULL)
+		return cli_usage(c, "%s", e.msg);
+	b->domains = g->members.items;
+	b->domain_count = g->members.count;
+	b->together = true;
+	return 0;
+}
 
 static int run(struct cli *c)
 {
@@ -43,6 +87,10 @@ static int run(struct cli *c)
 		.domains = c->args,
 		.domain_count = c->arg_count,
 		.memory = o->memory,
+		.together = o->together,
+		.group = o->group,
+		.method = global_captures[o->method < 0 ? c->global->capture
+							: o->method],
 		.require = o->require < 0 ? NULL : levels[o->require],
 		.disks = o->disks.count > 0 ? o->disks.items : NULL,
 		.disk_count = o->disks.count,
@@ -53,6 +101,9 @@ static int run(struct cli *c)
 	if (o->require == REQUIRE_RAM && o->memory == 0)
 		return cli_usage(c, "--require ram and --no-memory exclude "
 				    "each other");
+	rc = who(c, &b);
+	if (rc != 0)
+		return rc;
 	rc = job_backup(&c->job, &b, &result, &e);
 	end = backup_end(c, rc, &result, &e);
 	if (c->global->json)
@@ -65,19 +116,24 @@ static int run(struct cli *c)
 
 const struct command cmd_backup = {
 	.about = { .name = "backup",
-		   .args = "DOMAIN...",
+		   .args = "[DOMAIN...]",
 		   .summary = "make restore points of VMs, running or not",
 		   .options = table },
 	.details =
 		"All disks, RAM, firmware variables and the definition, "
 		"of one instant. Several\ndomains follow one another, and "
-		"one's failure does not stop the next.\n\n"
+		"one's failure does not stop the next; with\n--together or "
+		"--group all stand still at one moment and are one set.\n\n"
+		"Methods: snapshot (of the storage, while the guest stands "
+		"still), overlay (any\nstorage; merged again afterwards), "
+		"suspend (SysRq sync, suspend, storage\nsnapshot; no RAM). "
+		"auto takes the first of these that can be had, and says\n"
+		"why.\n\n"
 		"Levels, best first: ram (RAM and disks of one instant), "
 		"filesystem (the guest's\nagent froze its file systems), "
 		"crash (as after a power cut). A level that was\nasked for "
 		"and cannot be had is replaced by the next, with the reason, "
 		"and exit\ncode 3; with --require the backup fails instead.",
-	.min_args = 1,
 	.max_args = SIZE_MAX,
 	.needs = CLI_REPOSITORY | CLI_STATE | CLI_SPOOL | CLI_ORDERLY |
 		 CLI_ACTION,

@@ -15,6 +15,9 @@
 
 #define AT(field) offsetof(struct global, field)
 
+const char *const global_captures[] = { "auto", "snapshot", "overlay",
+					"suspend", NULL };
+
 const struct opt global_settings[] = {
 	{ .name = "repository",
 	  .letter = 'r',
@@ -55,6 +58,12 @@ const struct opt global_settings[] = {
 	  .value = "DIR",
 	  .env = "VMKEEP_CACHE",
 	  .help = "for what can be had again" },
+	{ .name = "capture",
+	  .kind = OPT_CHOICE,
+	  .offset = AT(capture),
+	  .value = "METHOD",
+	  .choices = global_captures,
+	  .help = "how running VMs are captured; default auto" },
 	{ .name = "compression",
 	  .kind = OPT_STRING,
 	  .offset = AT(compression),
@@ -105,6 +114,7 @@ void global_fini(struct global *g)
 {
 	opt_fini(global_settings, g);
 	opt_fini(global_run, g);
+	groups_fini(&g->groups);
 }
 
 int global_env(struct global *g, struct err *e)
@@ -164,6 +174,8 @@ int global_load(struct global *g, const char *config, struct err *e)
 				       "%s:%u: '%s' stands before the first "
 				       "section, such as [" SECTION "]",
 				       config, entry->line, entry->key);
+		if (groups_take(&g->groups, entry, e) < 0)
+			return err_ctx(e, "%s:%u", config, entry->line);
 		if (strcmp(entry->section, SECTION) == 0 &&
 		    set_key(g, config, entry, e) < 0)
 			return -1;

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/opt.h"
+#include "cli/groups.h"
 
 struct global {
 	/* also in the settings file */
@@ -23,6 +24,8 @@ struct global {
 	char *state_dir;
 	char *cache;
 	char *compression;
+	int capture; /* index into global_captures */
+	struct group_settings groups;
 	int level; /* what that means */
 
 	/* only on the command line */
@@ -34,6 +37,9 @@ struct global {
 	bool help;
 	bool version;
 };
+
+/* How running VMs are captured; ends with NULL, "auto" is the first. */
+extern const char *const global_captures[];
 
 /* Keys of the settings file's section [vmkeep], and options. */
 extern const struct opt global_settings[];

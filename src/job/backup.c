@@ -1,260 +1,299 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
+#include "codec/keys.h"
 #include "job/describe.h"
-#include "job/feed.h"
 #include "job/gather.h"
+#include "job/group.h"
+#include "job/member.h"
 #include "job/open.h"
-#include "job/ram.h"
-#include "virt/capture.h"
+#include "job/recover.h"
 
 /*
- * The way of a block: the capture freezes an instant; its disks are read over
- * NBD, its RAM and definition as files; the intake hashes, cuts, looks up,
- * compresses, seals and packs; the capture is undone as soon as the last byte
- * is read, for the guest comes first; the commit makes the point exist.
+ * The way of a block: the capture freezes an instant; disks are read over
+ * NBD, from where they are or from storage snapshots, RAM and definition as
+ * files; the intake hashes, cuts, looks up, compresses, seals and packs; the
+ * capture is undone as soon as the last byte is read, for the guest comes
+ * first; the commit makes the points exist.
  */
 
-/* One domain's backup under way. */
+/* One set under way: a domain, or several of one instant. */
 struct backup {
 	const struct job *job;
 	const struct job_backup *asked;
 	struct repo *repo;
-	struct conn *conn;
-	struct domain_info *domain;
-	struct capture *capture;
+	struct member *members;
+	size_t count;
+	struct snapped *snapped;
+	struct err no_snaps; /* why they could not be planned */
+	struct group_skew skew;
 	struct intake *intake;
 	struct set set;
-	struct result_backup_item *item;
+	struct result_backup *result;
 };
 
-/* Put the guest's side back.  Should that fail, the user hears of it beside
- * what else there is to say; it is in the journal. */
-static void end_capture(struct backup *b)
+/* Storage snapshots that cannot be given back are everybody's. */
+static void end_snaps(struct backup *b)
 {
 	struct err e = ERR_INIT;
 
-	if (capture_end(mem_take(&b->capture), &e) == 0)
+	if (snapped_end(mem_take(&b->snapped), &e) == 0)
 		return;
-	result_strings_add(&b->item->warnings, "%s", e.msg);
-	b->item->degraded = true;
+	for (size_t i = 0; i < b->count; i++) {
+		struct result_backup_item *item = b->members[i].item;
+
+		result_strings_add(&item->warnings, "%s", e.msg);
+		item->degraded = true;
+	}
+}
+
+/* Guests first: what they have to wait for is never a storage's. */
+static void put_back(struct backup *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		member_end(&b->members[i]);
+	end_snaps(b);
 }
 
 static void backup_fini(struct backup *b)
 {
-	if (b->capture != NULL)
-		end_capture(b);
+	put_back(b);
+	for (size_t i = 0; i < b->count; i++)
+		member_fini(&b->members[i]);
+	free(b->members);
 	intake_close(b->intake);
 	set_fini(&b->set);
-	domain_info_free(b->domain);
+}
+
+/* ---- members --------------------------------------------------------- */
+
+static bool any_left(const struct backup *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->members[i].lost)
+			return true;
+	return false;
+}
+
+static void lose_all(struct backup *b, const struct err *e)
+{
+	for (size_t i = 0; i < b->count; i++)
+		member_lose(&b->members[i], e);
+}
+
+/* One step for each that is not lost by now; whoever fails in it is.  -1:
+ * there is nobody left. */
+static int each(struct backup *b,
+		int (*step)(struct backup *b, struct member *m, struct err *e))
+{
+	for (size_t i = 0; i < b->count; i++) {
+		struct member *m = &b->members[i];
+		struct err e = ERR_INIT;
+
+		if (!m->lost && step(b, m, &e) < 0)
+			member_lose(m, &e);
+	}
+	return any_left(b) ? 0 : -1;
+}
+
+static int open_one(struct backup *b, struct member *m, struct err *e)
+{
+	(void)b;
+	return member_open(m, e);
+}
+
+static int choose_one(struct backup *b, struct member *m, struct err *e)
+{
+	return member_capture(m, b->asked, e);
 }
 
 /* ---- capture --------------------------------------------------------- */
 
-static int level_of(const char *word, struct err *e)
+/* The paths of all that need storage snapshots. */
+static void snap_paths(const struct backup *b, const char ***all, size_t *count)
 {
-	static const enum capture_level levels[] = {
-		LEVEL_RAM,
-		LEVEL_FILESYSTEM,
-		LEVEL_CRASH,
-	};
+	*all = NULL;
+	*count = 0;
+	for (size_t i = 0; i < b->count; i++) {
+		const struct member *m = &b->members[i];
+		const char **paths;
+		size_t n;
 
-	if (word == NULL)
-		return 0;
-	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-		if (strcmp(word, capture_level_text(levels[i])) == 0)
-			return (int)levels[i];
-	return err_set(e, ERR_USAGE,
-		       "--require takes ram, filesystem or crash, not '%s'",
-		       word);
+		if (m->lost || !capture_snaps(m->capture))
+			continue;
+		member_paths(m, &paths, &n);
+		*all = mem_grow(*all, *count + n, sizeof(**all));
+		for (size_t p = 0; p < n; p++)
+			(*all)[(*count)++] = paths[p];
+		free(paths);
+	}
 }
 
-static int no_snaps(void *ctx, struct err *e)
+/* Who needs them and cannot have them? */
+static int choose_again(struct backup *b, struct member *m, struct err *e)
 {
-	(void)ctx;
-	(void)e;
+	if (!capture_snaps(m->capture))
+		return 0;
+	return capture_without_snaps(m->capture, &b->no_snaps, e);
+}
+
+static int plan_snaps(struct backup *b)
+{
+	const char **paths;
+	size_t count;
+	int ret;
+
+	snap_paths(b, &paths, &count);
+	ret = snapped_plan(b->snapped, paths, count, &b->no_snaps);
+	free(paths);
+	return ret < 0 ? each(b, choose_again) : 0;
+}
+
+/* While all stand still.  A capture that tries in another way needs no
+ * snapshots any more. */
+static int take_snaps(void *ctx, struct err *e)
+{
+	struct backup *b = ctx;
+
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->members[i].lost && capture_snaps(b->members[i].capture))
+			return snapped_take(b->snapped, CAPTURE_SNAP_MS, e);
 	return 0;
 }
 
-static int begin(struct backup *b, struct err *e)
+static int capture_members(struct backup *b, struct err *e)
 {
-	const struct capture_instant instant = { .take = no_snaps };
-	const struct job *j = b->job;
-	int require = level_of(b->asked->require, e);
-	const struct capture_options o = {
-		.no_snaps = "no storage snapshots yet",
-		.memory = b->asked->memory,
-		.require = require,
-		.only_disks = b->asked->disks,
-		.only_count = b->asked->disk_count,
-		.overlay_dir = j->overlay_dir,
-		.spool_dir = j->spool_dir,
-		.state_dir = j->state_dir,
-		.watchdog = "/proc/self/exe",
-		.cancel = j->cancel,
-	};
+	const struct capture_instant instant = { .ctx = b, .take = take_snaps };
+	autofree struct capture **caps = mem_zalloc(b->count, sizeof(*caps));
+	size_t n = 0;
+	int ret;
 
-	if (require < 0)
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->members[i].lost)
+			caps[n++] = b->members[i].capture;
+	ret = capture_take(caps, n, &instant, e);
+	for (size_t i = 0; i < b->count; i++) {
+		struct member *m = &b->members[i];
+		const struct err *why = m->lost ? NULL
+						: capture_failed(m->capture);
+
+		if (why == NULL)
+			continue;
+		member_lose(m, why);
+		member_end(m);
+	}
+	return ret;
+}
+
+static int freeze_instant(struct backup *b, struct err *e)
+{
+	uint8_t chance[ID_SIZE];
+	char id[ID_TEXT];
+
+	keys_random(chance, sizeof(chance));
+	hex_encode(chance, sizeof(chance), id);
+	b->snapped = snapped_new(b->job, id);
+	if (each(b, choose_one) < 0)
 		return -1;
-	b->capture = capture_new(b->conn, b->domain, &o, j->talk, e);
-	if (b->capture == NULL)
+	if (plan_snaps(b) < 0 || capture_members(b, e) < 0)
 		return -1;
-	return capture_take(&b->capture, 1, &instant, e);
+	group_measure(b->members, b->count, &b->skew);
+	return 0;
 }
 
 /* ---- reading --------------------------------------------------------- */
 
-static int check_capture(void *ctx, struct err *e)
+static int read_one(struct backup *b, struct member *m, struct err *e)
 {
-	return capture_check(ctx, e);
+	int ret = member_read(m, b->snapped, b->intake, &b->set, e);
+
+	/* before the others are read: an overlay grows all the while */
+	member_end(m);
+	return ret;
 }
 
-static struct feed feed_of(struct backup *b, const char *what)
+/* Those that are on overlays come first. */
+static int read_first(struct backup *b, struct member *m, struct err *e)
 {
-	return (struct feed){
-		.job = b->job,
-		.in = b->intake,
-		.what = what,
-		.check = check_capture,
-		.check_ctx = b->capture,
-	};
+	return capture_snaps(m->capture) ? 0 : read_one(b, m, e);
 }
 
-static int read_disk(struct backup *b, const struct capture_disk *cd,
-		     struct point *p, struct err *e)
+static int read_rest(struct backup *b, struct member *m, struct err *e)
 {
-	autofree char *what = mem_fmt("%s: %s", b->domain->name, cd->target);
-	struct feed f = feed_of(b, what);
-	const struct disk_image source = {
-		.path = cd->path,
-		.format = cd->format,
-		.shared = cd->shared,
-		.yields = cd->yields,
-		.connections = FEED_CONNECTIONS,
-		.socket_dir = b->job->state_dir,
-	};
-	AUTO(disk_close_at) struct disk *d = disk_open_image(&source, e);
-	struct image_root root;
-
-	if (d == NULL || feed_disk(&f, d, &root, e) < 0 || disk_sure(d, e) < 0)
-		return err_ctx(e, "disk %s", cd->target);
-	struct image *i = gather_image(p, IMAGE_DISK, cd->target, &root);
-
-	attrs_set(&i->attrs, ATTR_FORMAT, cd->format);
-	attrs_set(&i->attrs, ATTR_SOURCE, cd->path);
-	return 0;
+	return m->capture != NULL ? read_one(b, m, e) : 0;
 }
 
-static int read_memory(struct backup *b, const char *path, struct point *p,
-		       struct err *e)
+/* ---- the set --------------------------------------------------------- */
+
+static void describe(struct backup *b)
 {
-	autofree char *what = mem_fmt("%s: memory", b->domain->name);
-	struct feed f = feed_of(b, what);
+	size_t point = 0;
 
-	if (ram_feed(&f, path, p, e) < 0)
-		return err_ctx(e, "RAM");
-	return capture_drop_memory(b->capture, e);
-}
+	gather_counters(b->intake, b->result);
+	for (size_t i = 0; i < b->count; i++)
+		b->members[i].item->ok = !b->members[i].lost;
+	for (; point < b->set.point_count; point++) {
+		const struct point *p = &b->set.points[point];
 
-static int read_file(struct backup *b, const struct capture_file *file,
-		     struct point *p, struct err *e)
-{
-	bool nvram = strcmp(file->name, IMAGE_NVRAM_NAME) == 0;
-	struct image_root root;
+		for (size_t i = 0; i < b->count; i++) {
+			struct member *m = &b->members[i];
 
-	if (intake_bytes(b->intake, file->data.p, file->data.len, &root, e) < 0)
-		return err_ctx(e, "%s", file->name);
-	gather_image(p, nvram ? IMAGE_NVRAM : IMAGE_XML, file->name, &root);
-	return 0;
-}
-
-static int read_all(struct backup *b, struct point *p, struct err *e)
-{
-	const struct capture_result *c = capture_result(b->capture);
-
-	for (size_t i = 0; i < c->disk_count; i++)
-		if (read_disk(b, &c->disks[i], p, e) < 0)
-			return -1;
-	if (c->memory != NULL && read_memory(b, c->memory, p, e) < 0)
-		return -1;
-	for (size_t i = 0; i < c->file_count; i++)
-		if (read_file(b, &c->files[i], p, e) < 0)
-			return -1;
-	/* all of it is of one instant, or there is no point */
-	return capture_sure(b->capture, e);
-}
-
-/* ---- the point ------------------------------------------------------- */
-
-static void add_notes(struct point *p, char *const *notes, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		autofree char *key = mem_fmt(ATTR_NOTE "%03zu", i);
-
-		attrs_set(&p->attrs, key, notes[i]);
+			if (!m->lost && strcmp(m->domain->name, p->name) == 0)
+				describe_point(&b->set, p, &m->item->point);
+		}
 	}
 }
 
-static struct point *new_point(struct backup *b)
+static int set_steps(struct backup *b, struct err *e)
 {
-	const struct capture_result *c = capture_result(b->capture);
-	struct point *p = gather_point(&b->set, b->domain->name, c->time_ns);
-
-	attrs_set(&p->attrs, ATTR_LEVEL, capture_level_text(c->level));
-	attrs_set(&p->attrs, ATTR_METHOD, c->method);
-	attrs_set(&p->attrs, ATTR_UUID, b->domain->uuid);
-	attrs_setf(&p->attrs, ATTR_PAUSE, "%llu",
-		   (unsigned long long)c->pause_ms);
-	if (b->domain->state == DOMAIN_PAUSED)
-		attrs_set(&p->attrs, ATTR_PAUSED, "yes");
-	add_notes(p, c->notes, c->note_count);
-	b->item->degraded = c->degraded;
-	return p;
-}
-
-static int backup_steps(struct backup *b, const char *name, struct err *e)
-{
-	b->domain = domain_inspect(b->conn, name, e);
-	if (b->domain == NULL)
+	if (each(b, open_one) < 0)
 		return -1;
-	/* what the repository refuses is known before the guest is touched */
+	/* what the repository refuses is known before a guest is touched */
 	b->intake = intake_open(b->repo, &(struct intake_options){ 0 }, e);
-	if (b->intake == NULL || job_stopped(b->job, e) < 0 || begin(b, e) < 0)
+	if (b->intake == NULL || job_stopped(b->job, e) < 0 ||
+	    freeze_instant(b, e) < 0)
 		return -1;
-	struct point *p = new_point(b);
-
-	if (read_all(b, p, e) < 0)
+	if (each(b, read_first) < 0 || each(b, read_rest) < 0)
 		return -1;
 	/* before the commit; the data is whole also when this fails */
-	end_capture(b);
+	put_back(b);
+	group_describe(&b->skew, b->asked->group, b->members, b->count,
+		       &b->set);
 	return intake_commit(b->intake, &b->set, e);
 }
 
-static int backup_domain(const struct job *j, const struct job_backup *asked,
-			 struct repo *repo, struct conn *conn, const char *name,
-			 struct result_backup *result)
+/* The domains from `first` on are one set. */
+static void backup_set(const struct job *j, const struct job_backup *asked,
+		       struct repo *repo, size_t first, size_t count,
+		       struct result_backup *result)
 {
-	struct result_backup_item *item = &result->items[result->count++];
 	AUTO(backup_fini)
 	struct backup b = {
 		.job = j,
 		.asked = asked,
 		.repo = repo,
-		.conn = conn,
-		.item = item,
+		.members = mem_zalloc(count, sizeof(*b.members)),
+		.count = count,
+		.result = result,
 	};
+	struct err e = ERR_INIT;
 
-	item->name = mem_strdup(name);
-	if (backup_steps(&b, name, &item->err) < 0)
-		return err_ctx(&item->err, "backup '%s'", name);
-	item->ok = true;
-	gather_counters(b.intake, result);
-	describe_point(&b.set, &b.set.points[0], &item->point);
-	return 0;
+	for (size_t i = 0; i < count; i++) {
+		struct member *m = &b.members[i];
+
+		m->job = j;
+		m->name = asked->domains[first + i];
+		m->item = &result->items[result->count++];
+		m->item->name = mem_strdup(m->name);
+	}
+	if (set_steps(&b, &e) < 0)
+		lose_all(&b, &e);
+	else
+		describe(&b);
 }
 
 /* ---- all domains ----------------------------------------------------- */
@@ -267,31 +306,46 @@ static void worst(struct err *e, const struct err *new)
 		*e = *new;
 }
 
+static int judge(const struct result_backup *result, struct err *e)
+{
+	bool failed = false;
+
+	for (size_t i = 0; i < result->count; i++) {
+		if (result->items[i].ok)
+			continue;
+		worst(e, &result->items[i].err);
+		failed = true;
+	}
+	return failed ? -1 : 0;
+}
+
+/* Is libvirt there at all?  Said once, not for each domain. */
+static int reach(const struct job *j, struct err *e)
+{
+	AUTO(conn_close_at) struct conn *conn = conn_open(j->uri, e);
+
+	return conn != NULL ? 0 : -1;
+}
+
 static int backup_domains(const struct job *j, const struct job_backup *asked,
 			  struct result_backup *result, struct err *e)
 {
-	AUTO(repo_close_at) struct repo *repo = job_repo(j, e);
-	AUTO(conn_close_at) struct conn *conn = NULL;
-	bool failed = false;
+	AUTO(repo_close_at) struct repo *repo = NULL;
+	size_t step = asked->together ? asked->domain_count : 1;
 
-	if (repo == NULL)
+	if (group_check(asked, e) < 0)
 		return -1;
-	conn = conn_open(j->uri, e);
-	if (conn == NULL)
+	repo = job_repo(j, e);
+	if (repo == NULL || reach(j, e) < 0)
 		return -1;
+	recover_sets(j);
 	result->items = mem_zalloc(asked->domain_count, sizeof(*result->items));
-	for (size_t i = 0; i < asked->domain_count; i++) {
-		size_t at = result->count;
-
+	for (size_t i = 0; i < asked->domain_count; i += step) {
 		if (job_stopped(j, e) < 0)
 			return -1;
-		if (backup_domain(j, asked, repo, conn, asked->domains[i],
-				  result) < 0) {
-			worst(e, &result->items[at].err);
-			failed = true;
-		}
+		backup_set(j, asked, repo, i, step, result);
 	}
-	return failed ? -1 : 0;
+	return judge(result, e);
 }
 
 int job_backup(const struct job *j, const struct job_backup *asked,

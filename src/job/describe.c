@@ -52,6 +52,20 @@ static void describe_attrs(const struct attrs *a, struct result_point *out)
 	}
 }
 
+/* Who should be in the set and is not. */
+static void describe_missing(const struct set *set, struct result_point *out)
+{
+	for (size_t i = 0; i < set->attrs.count; i++) {
+		const struct attr *at = &set->attrs.items[i];
+		size_t len = strlen(ATTR_FAILED);
+
+		if (strncmp(at->key, ATTR_FAILED, len) == 0)
+			result_strings_add(&out->notes,
+					   "'%s' is not in this set: %s",
+					   at->key + len, at->value);
+	}
+}
+
 /* Of a point whose RAM has been forgotten only the disks at that instant are
  * left. */
 static char *level_of(const struct point *p)
@@ -69,6 +83,7 @@ void describe_point(const struct set *set, const struct point *p,
 		    struct result_point *out)
 {
 	const char *pause = attrs_get(&p->attrs, ATTR_PAUSE);
+	const char *skew = attrs_get(&p->attrs, ATTR_SKEW);
 
 	memset(out, 0, sizeof(*out));
 	out->id = describe_id(&p->id);
@@ -80,6 +95,9 @@ void describe_point(const struct set *set, const struct point *p,
 	out->host = mem_strdup(set->host);
 	out->program = mem_strdup(set->program);
 	out->has_pause = pause != NULL && num_parse(pause, &out->pause_ms);
+	out->has_skew = skew != NULL && num_parse(skew, &out->skew_ms);
 	describe_images(p, out);
 	describe_attrs(&p->attrs, out);
+	describe_missing(set, out);
+	out->group = copy_attr(&set->attrs, ATTR_GROUP);
 }

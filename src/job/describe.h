@@ -17,10 +17,18 @@
 #define ATTR_PAUSE  "pause_ms"
 #define ATTR_PAUSED "paused" /* "yes": the guest was paused before */
 #define ATTR_NOTE   "note."  /* note.000, note.001, ... */
+#define ATTR_SKEW   "skew_ms" /* first to last stop of the set's guests */
+#define ATTR_SNAPS  "snap_ms" /* first to last storage snapshot of the set */
+
+/* Of a set. */
+#define ATTR_GROUP  "group"   /* its name in the settings */
+#define ATTR_FAILED "failed." /* and a domain: why it is not in the set */
 
 /* Of an image. */
 #define ATTR_FORMAT "format" /* what the source was in */
 #define ATTR_SOURCE "source" /* path it was read from */
+#define ATTR_FOLDER "folder" /* of a file of the TPM: "tpm2" */
+#define ATTR_OWNER  "owner"  /* and whose it was: "user:group" */
 
 /* The images of a domain that are no disks. */
 #define IMAGE_MEMORY     "memory"        /* pages, or a stream */

@@ -61,6 +61,10 @@ int job_domains(const struct job *j, const char *domain,
 struct job_backup {
 	char *const *domains;
 	size_t domain_count;
+	bool together;       /* all of one instant, in one set */
+	const char *group;   /* what that is called, or NULL */
+	const char *method;  /* "auto", "snapshot", "overlay", "suspend"; NULL:
+			      * auto */
 	int memory;          /* 1, 0, or -1 not said */
 	const char *require; /* "ram", "filesystem", "crash" or NULL */
 	char *const *disks;  /* targets; NULL: all */
@@ -68,8 +72,8 @@ struct job_backup {
 };
 
 /*
- * Several domains are backed up one after the other, each its own set; one's
- * failure does not stop the next.  Returns 0 when all are ok, degraded ones
+ * Several domains are backed up one after the other, each its own set, or
+ * together; one's failure does not stop the others.  Returns 0 when all are ok, degraded ones
  * included; -1 with the first error otherwise (ERR_BUSY only when all were
  * busy).
  */

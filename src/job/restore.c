@@ -12,6 +12,7 @@
 #include "job/ram.h"
 #include "job/spool.h"
 #include "job/target.h"
+#include "job/tpm_back.h"
 #include "virt/define.h"
 
 #define MAX_XML   (16u << 20)
@@ -417,12 +418,27 @@ static int keep_replaced(struct restore *r, struct err *e)
 	return 0;
 }
 
+static int restore_tpm(struct restore *r, const char *xml, struct err *e)
+{
+	const struct tpm_back b = {
+		.repo = r->repo,
+		.set = r->hit.set,
+		.point = r->hit.point,
+		.conn = r->conn,
+		.xml = xml,
+		.result = r->result,
+	};
+
+	return tpm_bring_back(&b, e);
+}
+
 static int bring_up(struct restore *r, struct err *e)
 {
 	AUTO(buf_fini) struct buf xml = BUF_INIT;
 
 	if (new_definition(r, definition(r), &xml, e) < 0 ||
 	    keep_replaced(r, e) < 0 ||
+	    restore_tpm(r, (const char *)xml.p, e) < 0 ||
 	    define_domain(r->conn, (const char *)xml.p, e) < 0)
 		return -1;
 	r->defined = true;
@@ -441,7 +457,7 @@ static int restore_steps(struct restore *r, struct err *e)
 	if (r->repo == NULL || plan(r, e) < 0 || restore_files(r, e) < 0)
 		return -1;
 	if (r->asked->no_define) {
-		if (save_definition(r, e) < 0)
+		if (save_definition(r, e) < 0 || restore_tpm(r, NULL, e) < 0)
 			return -1;
 		r->defined = true;
 		return 0;

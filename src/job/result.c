@@ -84,6 +84,7 @@ void result_point_fini(struct result_point *r)
 	free(r->name);
 	free(r->level);
 	free(r->method);
+	free(r->group);
 	free(r->host);
 	free(r->program);
 	result_strings_fini(&r->notes);

@@ -88,6 +88,9 @@ struct result_point {
 	uint64_t size; /* sum of its images */
 	uint64_t pause_ms;
 	bool has_pause;
+	uint64_t skew_ms; /* of its group: first to last stop */
+	bool has_skew;
+	char *group; /* of the settings, or NULL */
 	char *host;
 	char *program;
 	struct result_point_image *images;

@@ -40,6 +40,10 @@ void json_put_point(json_t *object, const struct result_point *p)
 		json_put_number(object, "pause_ms", p->pause_ms);
 	else
 		json_put_text(object, "pause_ms", NULL);
+	if (p->group != NULL)
+		json_put_text(object, "group", p->group);
+	if (p->has_skew)
+		json_put_number(object, "skew_ms", p->skew_ms);
 	json_put_text(object, "host", p->host);
 	json_put_text(object, "program", p->program);
 	put_images(object, p);

@@ -82,6 +82,15 @@ static void facts(FILE *out, const struct result_point *p)
 		table_name(t, "stood still for");
 		table_name(t, pause);
 	}
+	if (p->group != NULL) {
+		table_name(t, "group");
+		table_name(t, p->group);
+	}
+	if (p->has_skew) {
+		num_duration_text(p->skew_ms, pause);
+		table_name(t, "group stopped within");
+		table_name(t, pause);
+	}
 	table_name(t, "size");
 	table_size(t, p->size);
 	table_name(t, "taken on");
@@ -187,6 +196,22 @@ static void amounts(FILE *out, const struct result_backup *r)
 		  fresh, stored, time);
 }
 
+/* Of a group: how far apart its guests were stopped. */
+static void skew(FILE *out, const struct result_backup *r)
+{
+	char text[NUM_TEXT];
+
+	for (size_t i = 0; i < r->count; i++) {
+		const struct result_point *p = &r->items[i].point;
+
+		if (!r->items[i].ok || !p->has_skew)
+			continue;
+		num_duration_text(p->skew_ms, text);
+		text_line(out, "all of them were stopped within %s", text);
+		return;
+	}
+}
+
 void text_backup(FILE *out, const struct result_backup *r)
 {
 	size_t ok = 0;
@@ -197,6 +222,7 @@ void text_backup(FILE *out, const struct result_backup *r)
 		backup_item(out, &r->items[i]);
 		ok++;
 	}
+	skew(out, r);
 	if (ok > 0)
 		amounts(out, r);
 	if (ok < r->count && r->count > 1)

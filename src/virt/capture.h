@@ -129,6 +129,13 @@ struct capture *capture_new(struct conn *c, const struct domain_info *domain,
 			    const struct capture_options *options,
 			    const struct talk *talk, struct err *e);
 
+/*
+ * Its storage cannot be snapshotted after all, because of why: choose another
+ * way.  -1 when there is none, or another one was asked for.
+ */
+int capture_without_snaps(struct capture *cap, const struct err *why,
+			  struct err *e);
+
 /* What happens while all stand still. */
 struct capture_instant {
 	void *ctx;

@@ -164,3 +164,10 @@ int capture_less(struct capture *cap, const struct err *why, struct err *e)
 	*e = *why;
 	return -1;
 }
+
+int capture_without_snaps(struct capture *cap, const struct err *why,
+			  struct err *e)
+{
+	cap->snaps_failed = true;
+	return capture_less(cap, why, e);
+}

@@ -172,6 +172,15 @@ static void emulator(xmlNodePtr devices)
 		domxml_remove(n);
 }
 
+/* Where the state is: the old host's, or the original's (libvirt 10.10). */
+static void tpm(xmlNodePtr n)
+{
+	xmlNodePtr backend = domxml_child(n, "backend");
+
+	if (domxml_attr_is(backend, "type", "emulator"))
+		domxml_remove_all(backend, "source");
+}
+
 static const struct {
 	const char *element;
 	void (*rewrite)(xmlNodePtr n);
@@ -179,6 +188,7 @@ static const struct {
 	{ "interface", interface }, { "graphics", graphics },
 	{ "serial", chardev },      { "console", chardev },
 	{ "parallel", chardev },    { "channel", chardev },
+	{ "tpm", tpm },
 };
 
 static void device(xmlNodePtr n)

@@ -20,7 +20,7 @@ from recipe import disk_targets  # noqa: E402
 DONE, FAILED, USAGE, PARTLY, BUSY, INTEGRITY = range(6)
 KILLED = -signal.SIGKILL
 LONG = bool(os.environ.get("VMKEEP_TEST_LONG"))
-MARK = "vmkeep-"  # in the name of every overlay
+MARK = "vmkeep"  # in the name of every overlay and storage snapshot
 
 TESTS = []
 
@@ -116,6 +116,11 @@ class Place:
             raise LabError(f"ended before '{word}': {process.communicate()}")
         return process
 
+    def shell(self, *argv):
+        """Runs a program on the host. Returns what it prints."""
+        return subprocess.run([*map(str, argv)], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout
+
     def backup(self, name, *args, code=DONE, **options):
         """A backup of one domain. Returns its item in the answer."""
         answer = self.json("backup", name, *args, code=code, **options)
@@ -167,6 +172,7 @@ class Place:
         left = [path for path in self.lab.images.rglob("*")
                 if MARK in path.name]
         left += list(self.state.rglob("*.journal"))
+        left += list(self.state.rglob("*.snaps*"))
         left += list((self.state / "spool").glob("*"))
         assert not left, f"left behind: {list(map(str, left))}"
         wait_until(lambda: not self.helpers(), "our helpers' end")

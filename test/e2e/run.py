@@ -26,7 +26,7 @@ import lab as lab_module  # noqa: E402
 import results  # noqa: E402
 
 # Names from basic to complex.
-FILES = ["backup_ram", "streams", "variants", "names", "kill",
+FILES = ["backup_ram", "streams", "variants", "methods", "names", "kill",
          "doctor", "trouble_host", "trouble_guest", "trouble_repo"]
 
 

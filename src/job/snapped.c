@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "job/snapped.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+#define JOURNAL_SUFFIX ".snaps"
+#define LOCK_SUFFIX    ".snaps.lock"
+
+/* How often the reader's question is passed on. */
+#define EVERY_NS ((int64_t)2 * 1000000000)
+
+struct snapped {
+	const struct job *job;
+	char *id;
+	char *journal_path;
+	char *lock_path;
+	int lock;
+	struct journal *journal; /* from the first plan on */
+	struct snap_plan plan;
+	struct snaps snaps;
+	bool stay;
+	struct snap_view **views; /* of each snap, opened when needed */
+	pthread_mutex_t check_lock;
+	int64_t checked_ns;
+	struct err failed; /* stays once it is set */
+};
+
+struct snapped *snapped_new(const struct job *j, const char *id)
+{
+	struct snapped *s = mem_zalloc(1, sizeof(*s));
+
+	s->job = j;
+	s->id = mem_strdup(id);
+	s->journal_path = mem_fmt("%s/%s" JOURNAL_SUFFIX, j->state_dir, id);
+	s->lock_path = mem_fmt("%s/%s" LOCK_SUFFIX, j->state_dir, id);
+	s->lock = -1;
+	pthread_mutex_init(&s->check_lock, NULL);
+	return s;
+}
+
+static void snapped_free(struct snapped *s)
+{
+	journal_free(s->journal);
+	snap_plan_fini(&s->plan);
+	snaps_fini(&s->snaps);
+	pthread_mutex_destroy(&s->check_lock);
+	if (s->lock >= 0)
+		unlink(s->lock_path);
+	fd_close_at(&s->lock);
+	free(s->views);
+	free(s->journal_path);
+	free(s->lock_path);
+	free(s->id);
+	free(s);
+}
+
+static struct snap_how how_of(const struct snapped *s, unsigned deadline_ms)
+{
+	return (struct snap_how){ .journal = s->journal,
+				  .deadline_ms = deadline_ms };
+}
+
+/* ---- taking ---------------------------------------------------------- */
+
+char *snapped_refusal(const char *const *paths, size_t count)
+{
+	struct snap_plan plan = { .volumes = NULL };
+	struct err e = ERR_INIT;
+
+	if (snap_find(paths, count, NULL, &plan, &e) < 0)
+		return mem_strdup(e.msg);
+	snap_plan_fini(&plan);
+	return NULL;
+}
+
+static int open_journal(struct snapped *s, struct err *e)
+{
+	if (s->journal != NULL)
+		return 0;
+	if (s->lock < 0 && file_lock(s->lock_path, &s->lock, e) < 0)
+		return -1;
+	s->journal = journal_new(s->journal_path, e);
+	return s->journal != NULL ? 0 : -1;
+}
+
+int snapped_plan(struct snapped *s, const char *const *paths, size_t count,
+		 struct err *e)
+{
+	struct snap_how how;
+
+	snap_plan_fini(&s->plan);
+	s->plan = (struct snap_plan){ .volumes = NULL };
+	if (count == 0)
+		return 0;
+	if (open_journal(s, e) < 0 ||
+	    snap_find(paths, count, NULL, &s->plan, e) < 0)
+		return -1;
+	how = how_of(s, 0);
+	return snap_ready(&s->plan, &how, e);
+}
+
+/* Of an attempt that came to nothing. */
+static int drop_all(struct snapped *s, struct err *e)
+{
+	struct snap_how how = how_of(s, 0);
+
+	if (s->snaps.count > 0 &&
+	    snap_drop(s->snaps.items, s->snaps.count, &how, e) < 0)
+		return -1;
+	snaps_fini(&s->snaps);
+	s->snaps = (struct snaps){ .items = NULL };
+	return 0;
+}
+
+int snapped_take(struct snapped *s, unsigned deadline_ms, struct err *e)
+{
+	struct snap_how how = how_of(s, deadline_ms);
+
+	if (drop_all(s, e) < 0)
+		return -1;
+	if (s->plan.volume_count == 0)
+		return 0;
+	if (snap_take(&s->plan, s->id, &how, &s->snaps, e) < 0)
+		return err_ctx(e, "storage snapshot");
+	free(s->views);
+	s->views = mem_zalloc(s->snaps.count, sizeof(struct snap_view *));
+	return 0;
+}
+
+uint64_t snapped_ms(const struct snapped *s)
+{
+	int64_t first = INT64_MAX;
+	int64_t last = 0;
+
+	for (size_t i = 0; i < s->snaps.count; i++) {
+		const struct snap *one = &s->snaps.items[i];
+
+		first = one->begin_ns < first ? one->begin_ns : first;
+		last = one->end_ns > last ? one->end_ns : last;
+	}
+	return last > first ? (uint64_t)(last - first + 999999) / 1000000 : 0;
+}
+
+const struct snaps *snapped_all(const struct snapped *s)
+{
+	return &s->snaps;
+}
+
+/* ---- reading --------------------------------------------------------- */
+
+static const struct snap_place *place_of(const struct snapped *s,
+					 const char *path)
+{
+	for (size_t i = 0; i < s->plan.place_count; i++)
+		if (strcmp(s->plan.places[i].path, path) == 0)
+			return &s->plan.places[i];
+	return NULL;
+}
+
+static struct snap_view *view_of(struct snapped *s, size_t volume,
+				 struct err *e)
+{
+	struct snap_how how = how_of(s, 0);
+	const char *warning;
+
+	if (s->views[volume] != NULL)
+		return s->views[volume];
+	s->views[volume] = snap_view_open(&s->snaps.items[volume], &how, e);
+	if (s->views[volume] == NULL)
+		return NULL;
+	warning = snap_view_warning(s->views[volume]);
+	if (warning != NULL)
+		talk_say(s->job->talk, TALK_WARN, "%s", warning);
+	return s->views[volume];
+}
+
+const char *snapped_path(struct snapped *s, const char *path, struct err *e)
+{
+	const struct snap_place *place = place_of(s, path);
+	struct snap_view *view;
+
+	if (place == NULL || place->volume >= s->snaps.count) {
+		err_set(e, ERR_FAILED, "'%s' has no storage snapshot", path);
+		return NULL;
+	}
+	view = view_of(s, place->volume, e);
+	return view != NULL ? snap_view_path(view, place->inside, e) : NULL;
+}
+
+static int check(struct snapped *s, int64_t age_ns, struct err *e)
+{
+	int64_t now = clock_steady_ns();
+	int ret = 0;
+
+	pthread_mutex_lock(&s->check_lock);
+	if (s->failed.code == ERR_NONE && now - s->checked_ns >= age_ns &&
+	    s->snaps.count > 0) {
+		s->checked_ns = now;
+		(void)!snap_check(s->snaps.items, s->snaps.count, &s->failed);
+	}
+	if (s->failed.code != ERR_NONE) {
+		*e = s->failed;
+		ret = -1;
+	}
+	pthread_mutex_unlock(&s->check_lock);
+	return ret;
+}
+
+int snapped_check(struct snapped *s, struct err *e)
+{
+	return check(s, EVERY_NS, e);
+}
+
+int snapped_sure(struct snapped *s, struct err *e)
+{
+	return check(s, 0, e);
+}
+
+/* ---- giving back ----------------------------------------------------- */
+
+/* The first error is the one that counts. */
+static void keep_first(struct err *first, const struct err *e)
+{
+	if (first->code == ERR_NONE)
+		*first = *e;
+}
+
+static void close_views(struct snapped *s, struct err *first)
+{
+	struct snap_how how = how_of(s, 0);
+
+	for (size_t i = 0; s->views != NULL && i < s->snaps.count; i++) {
+		struct err e = ERR_INIT;
+
+		if (snap_view_close(s->views[i], &how, &e) < 0)
+			keep_first(first, &e);
+		s->views[i] = NULL;
+	}
+}
+
+void snapped_stay(struct snapped *s)
+{
+	s->stay = true;
+}
+
+int snapped_end(struct snapped *s, struct err *e)
+{
+	struct err first = ERR_INIT;
+	struct err second = ERR_INIT;
+
+	if (s == NULL)
+		return 0;
+	if (s->journal != NULL) {
+		close_views(s, &first);
+		if (!s->stay && drop_all(s, &second) < 0)
+			keep_first(&first, &second);
+		if (first.code == ERR_NONE)
+			(void)!journal_end(s->journal, &first);
+	}
+	snapped_free(s);
+	if (first.code == ERR_NONE)
+		return 0;
+	*e = first;
+	return err_ctx(e, "not all storage snapshots could be given back "
+			  "(vmkeep recover tries again)");
+}
+
+/* ---- after a death --------------------------------------------------- */
+
+struct dead {
+	const struct snapped_recover *r;
+	const char *set;
+	int told; /* a failure */
+};
+
+static void note(void *ctx, const char *text, int failed)
+{
+	struct dead *d = ctx;
+
+	d->told |= failed;
+	d->r->note(d->r->ctx, d->set, text, failed);
+}
+
+static int keep(void *ctx, const struct snap *snap, struct err *e)
+{
+	const struct dead *d = ctx;
+
+	return d->r->keep != NULL ? d->r->keep(d->r->ctx, snap, e) : 0;
+}
+
+static int recover_records(struct journal *journal, const char *path,
+			   struct dead *d, struct err *e)
+{
+	const struct snap_how how = { .journal = journal };
+	const struct snap_recover recover = { .how = &how,
+					      .ctx = d,
+					      .keep = keep,
+					      .note = note };
+	struct journal_record *records = NULL;
+	size_t count = 0;
+	int ret;
+
+	if (journal_read(path, &records, &count, e) < 0)
+		return -1;
+	ret = snap_recover(records, count, &recover, e);
+	journal_records_free(records, count);
+	return ret;
+}
+
+static void recover_journal(const char *path, struct dead *d)
+{
+	struct err e = ERR_INIT;
+	struct journal *journal = journal_continue(path, &e);
+
+	if (journal == NULL || recover_records(journal, path, d, &e) < 0 ||
+	    journal_end(journal, &e) < 0) {
+		if (!d->told)
+			note(d, e.msg, 1);
+	}
+	journal_free(journal);
+}
+
+/* A set whose maker lives holds its lock. */
+static void recover_set(const char *state_dir, struct dead *d)
+{
+	autofree char *path =
+		mem_fmt("%s/%s" JOURNAL_SUFFIX, state_dir, d->set);
+	autofree char *lock_path =
+		mem_fmt("%s/%s" LOCK_SUFFIX, state_dir, d->set);
+	autofd int lock = -1;
+	struct err e = ERR_INIT;
+
+	if (file_lock(lock_path, &lock, &e) < 0) {
+		if (e.code != ERR_BUSY)
+			note(d, e.msg, 1);
+		return;
+	}
+	/* somebody else may have been faster */
+	if (file_exists(path))
+		recover_journal(path, d);
+	unlink(lock_path);
+}
+
+/* "ID.snaps" to "ID", to be freed; NULL: it is something else. */
+static char *set_of(const char *name)
+{
+	size_t len = strlen(name);
+	size_t end = strlen(JOURNAL_SUFFIX);
+
+	if (len <= end || strcmp(name + len - end, JOURNAL_SUFFIX) != 0)
+		return NULL;
+	return mem_fmt("%.*s", (int)(len - end), name);
+}
+
+int snapped_recover(const char *state_dir, const struct snapped_recover *r,
+		    struct err *e)
+{
+	DIR *dir = opendir(state_dir);
+	struct dirent *entry;
+
+	if (dir == NULL)
+		return errno == ENOENT
+			       ? 0
+			       : err_sys(e, "cannot read '%s'", state_dir);
+	while ((entry = readdir(dir)) != NULL) {
+		autofree char *set = set_of(entry->d_name);
+		struct dead d = { .r = r, .set = set };
+
+		if (set != NULL)
+			recover_set(state_dir, &d);
+	}
+	closedir(dir);
+	return 0;
+}
