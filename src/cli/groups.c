@@ -16,8 +16,7 @@ static struct group_setting *get(struct group_settings *g, const char *name)
 		if (strcmp(g->items[i].name, name) == 0)
 			return &g->items[i];
 	g->items = mem_grow(g->items, g->count + 1, sizeof(*g->items));
-	g->items[g->count] =
-		(struct group_setting){ .name = mem_strdup(name) };
+	g->items[g->count] = (struct group_setting){ .name = mem_strdup(name) };
 	return &g->items[g->count++];
 }
 
@@ -92,8 +91,8 @@ const struct group_setting *groups_find(const struct group_settings *g,
 			"... makes one",
 			name, name);
 	else
-		err_set(e, ERR_USAGE, "no group '%s', did you mean '%s'?",
-			name, near);
+		err_set(e, ERR_USAGE, "no group '%s', did you mean '%s'?", name,
+			near);
 	return NULL;
 }
 

@@ -178,8 +178,8 @@ static int capture_members(struct backup *b, struct err *e)
 	ret = capture_take(caps, n, &instant, e);
 	for (size_t i = 0; i < b->count; i++) {
 		struct member *m = &b->members[i];
-		const struct err *why = m->lost ? NULL
-						: capture_failed(m->capture);
+		const struct err *why =
+			m->lost ? NULL : capture_failed(m->capture);
 
 		if (why == NULL)
 			continue;

@@ -15,8 +15,8 @@
 #define ATTR_METHOD "method"
 #define ATTR_UUID   "uuid"
 #define ATTR_PAUSE  "pause_ms"
-#define ATTR_PAUSED "paused" /* "yes": the guest was paused before */
-#define ATTR_NOTE   "note."  /* note.000, note.001, ... */
+#define ATTR_PAUSED "paused"  /* "yes": the guest was paused before */
+#define ATTR_NOTE   "note."   /* note.000, note.001, ... */
 #define ATTR_SKEW   "skew_ms" /* first to last stop of the set's guests */
 #define ATTR_SNAPS  "snap_ms" /* first to last storage snapshot of the set */
 

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "job/job.h"
+#include "job/snapped.h"
 #include "virt/capture.h"
 
 static char *copy(const char *s)
@@ -30,13 +31,36 @@ static void describe_disk(const struct domain_disk *d, struct result_disk *to)
 		};
 }
 
+/* By which method a backup would be made now; false: by none. */
+static bool describe_method(struct conn *c, const struct domain_info *d,
+			    struct result_domain *to)
+{
+	autofree char *no_snaps = snapped_refusal_of(c, d, NULL, 0);
+	autofree char *why = NULL;
+	enum capture_method m =
+		capture_prefer(c, d, d->ram_refused == NULL, no_snaps, &why);
+
+	if (why != NULL)
+		result_strings_add(&to->reasons, "no storage snapshot: %s",
+				   why);
+	if (m == METHOD_AUTO) {
+		to->level = mem_strdup("none");
+		result_strings_add(&to->reasons, "no overlay: %s",
+				   d->overlay_refused);
+		return false;
+	}
+	to->method = mem_strdup(capture_method_text(m));
+	return true;
+}
+
 /* The best that a backup would reach now, and what keeps it from better. */
-static void describe_running(const struct domain_info *d,
+static void describe_running(struct conn *c, const struct domain_info *d,
 			     struct result_domain *to)
 {
 	enum capture_level level = LEVEL_RAM;
 
-	to->method = mem_strdup("overlay");
+	if (!describe_method(c, d, to))
+		return;
 	if (d->ram_refused != NULL) {
 		level = d->agent == AGENT_CONNECTED ? LEVEL_FILESYSTEM
 						    : LEVEL_CRASH;
@@ -53,7 +77,7 @@ static void describe_running(const struct domain_info *d,
 	to->level = mem_strdup(capture_level_text(level));
 }
 
-static void describe_ability(const struct domain_info *d,
+static void describe_ability(struct conn *c, const struct domain_info *d,
 			     struct result_domain *to)
 {
 	switch (d->state) {
@@ -72,16 +96,10 @@ static void describe_ability(const struct domain_info *d,
 				   domain_state_text(d->state));
 		return;
 	}
-	if (d->overlay_refused != NULL) {
-		to->level = mem_strdup("none");
-		result_strings_add(&to->reasons, "no overlay: %s",
-				   d->overlay_refused);
-		return;
-	}
-	describe_running(d, to);
+	describe_running(c, d, to);
 }
 
-static void describe_domain(const struct domain_info *d,
+static void describe_domain(struct conn *c, const struct domain_info *d,
 			    struct result_domain *to)
 {
 	*to = (struct result_domain){
@@ -103,7 +121,7 @@ static void describe_domain(const struct domain_info *d,
 					   "a block job runs on %s",
 					   d->disks[i].target);
 	}
-	describe_ability(d, to);
+	describe_ability(c, d, to);
 }
 
 /* One that vanishes while we look is not there. */
@@ -121,7 +139,7 @@ static int add_domain(struct conn *c, const char *name, bool asked,
 	}
 	result->domains = mem_grow(result->domains, result->count + 1,
 				   sizeof(*result->domains));
-	describe_domain(d, &result->domains[result->count++]);
+	describe_domain(c, d, &result->domains[result->count++]);
 	return 0;
 }
 

@@ -82,8 +82,7 @@ void group_describe(const struct group_skew *skew, const char *name,
 	if (name != NULL)
 		attrs_set(&set->attrs, ATTR_GROUP, name);
 	for (size_t i = 0; i < count; i++) {
-		autofree char *key =
-			mem_fmt(ATTR_FAILED "%s", members[i].name);
+		autofree char *key = mem_fmt(ATTR_FAILED "%s", members[i].name);
 
 		if (members[i].lost)
 			attrs_set(&set->attrs, key, members[i].item->err.msg);

@@ -73,9 +73,9 @@ struct job_backup {
 
 /*
  * Several domains are backed up one after the other, each its own set, or
- * together; one's failure does not stop the others.  Returns 0 when all are ok, degraded ones
- * included; -1 with the first error otherwise (ERR_BUSY only when all were
- * busy).
+ * together; one's failure does not stop the others.  Returns 0 when all are ok,
+ * degraded ones included; -1 with the first error otherwise (ERR_BUSY only when
+ * all were busy).
  */
 int job_backup(const struct job *j, const struct job_backup *b,
 	       struct result_backup *result, struct err *e);

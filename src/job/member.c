@@ -31,33 +31,6 @@ void member_paths(const struct member *m, const char ***paths, size_t *count)
 		(*paths)[i] = c->disks[i].path;
 }
 
-static bool is_asked_for(const struct job_backup *asked, const char *target)
-{
-	for (size_t i = 0; i < asked->disk_count; i++)
-		if (strcmp(asked->disks[i], target) == 0)
-			return true;
-	return asked->disks == NULL;
-}
-
-/* Why there will be no storage snapshots; NULL: there can be. */
-static char *refusal(const struct member *m, const struct job_backup *asked)
-{
-	const struct domain_info *d = m->domain;
-	autofree const char **paths =
-		mem_zalloc(d->disk_count + 1, sizeof(*paths));
-	size_t count = 0;
-
-	if (!conn_local(m->conn))
-		return mem_strdup("its disks are on another host");
-	for (size_t i = 0; i < d->disk_count; i++)
-		if (d->disks[i].captured &&
-		    is_asked_for(asked, d->disks[i].target))
-			paths[count++] = d->disks[i].chain[0].path;
-	if (count == 0)
-		return mem_strdup("it has no disks");
-	return snapped_refusal(paths, count);
-}
-
 static int level_of(const char *word, struct err *e)
 {
 	static const enum capture_level levels[] = {
@@ -106,7 +79,8 @@ int member_capture(struct member *m, const struct job_backup *asked,
 	if (method < 0)
 		return -1;
 	if (method != METHOD_OVERLAY)
-		m->no_snaps = refusal(m, asked);
+		m->no_snaps = snapped_refusal_of(
+			m->conn, m->domain, asked->disks, asked->disk_count);
 	const struct capture_options o = {
 		.method = (enum capture_method)method,
 		.no_snaps = m->no_snaps,
@@ -210,8 +184,7 @@ static int read_disk(struct reading *r, const struct capture_disk *cd,
 
 	if (d == NULL || feed_disk(&f, d, &root, e) < 0 || disk_sure(d, e) < 0)
 		return err_ctx(e, "disk %s", cd->target);
-	struct image *i =
-		gather_image(r->point, IMAGE_DISK, cd->target, &root);
+	struct image *i = gather_image(r->point, IMAGE_DISK, cd->target, &root);
 
 	attrs_set(&i->attrs, ATTR_FORMAT, cd->format);
 	attrs_set(&i->attrs, ATTR_SOURCE, cd->path);

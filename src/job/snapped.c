@@ -71,7 +71,7 @@ static struct snap_how how_of(const struct snapped *s, unsigned deadline_ms)
 
 /* ---- taking ---------------------------------------------------------- */
 
-char *snapped_refusal(const char *const *paths, size_t count)
+static char *refusal(const char *const *paths, size_t count)
 {
 	struct snap_plan plan = { .volumes = NULL };
 	struct err e = ERR_INIT;
@@ -80,6 +80,30 @@ char *snapped_refusal(const char *const *paths, size_t count)
 		return mem_strdup(e.msg);
 	snap_plan_fini(&plan);
 	return NULL;
+}
+
+static bool is_named(char *const *targets, size_t count, const char *target)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(targets[i], target) == 0)
+			return true;
+	return targets == NULL;
+}
+
+char *snapped_refusal_of(struct conn *c, const struct domain_info *d,
+			 char *const *targets, size_t count)
+{
+	autofree const char **paths =
+		mem_zalloc(d->disk_count + 1, sizeof(*paths));
+	size_t n = 0;
+
+	if (!conn_local(c))
+		return mem_strdup("its disks are on another host");
+	for (size_t i = 0; i < d->disk_count; i++)
+		if (d->disks[i].captured &&
+		    is_named(targets, count, d->disks[i].target))
+			paths[n++] = d->disks[i].chain[0].path;
+	return n > 0 ? refusal(paths, n) : mem_strdup("it has no disks");
 }
 
 static int open_journal(struct snapped *s, struct err *e)
@@ -301,10 +325,9 @@ static int recover_records(struct journal *journal, const char *path,
 			   struct dead *d, struct err *e)
 {
 	const struct snap_how how = { .journal = journal };
-	const struct snap_recover recover = { .how = &how,
-					      .ctx = d,
-					      .keep = keep,
-					      .note = note };
+	const struct snap_recover recover = {
+		.how = &how, .ctx = d, .keep = keep, .note = note
+	};
 	struct journal_record *records = NULL;
 	size_t count = 0;
 	int ret;

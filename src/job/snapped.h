@@ -12,15 +12,17 @@
 #include "base/talk.h"
 #include "job/job.h"
 #include "snap/snap.h"
+#include "virt/domain.h"
 
 struct snapped;
 
 /* id: of the set, hex digits. */
 struct snapped *snapped_new(const struct job *j, const char *id);
 
-/* Why the storage of these paths has no snapshots, to be freed; NULL: it
- * has. */
-char *snapped_refusal(const char *const *paths, size_t count);
+/* Why the storage of a domain's disks (of these targets; NULL: of all that are
+ * captured) has no snapshots, to be freed; NULL: it has. */
+char *snapped_refusal_of(struct conn *c, const struct domain_info *d,
+			 char *const *targets, size_t count);
 
 /*
  * Get ready to snapshot these, before the guests stand still; later calls

@@ -6,8 +6,8 @@
 
 #include "base/err.h"
 #include "job/result.h"
-#include "repo/repo.h"
 #include "repo/point.h"
+#include "repo/repo.h"
 #include "virt/conn.h"
 
 struct tpm_back {

@@ -118,6 +118,15 @@ struct capture_result {
 struct capture;
 
 /*
+ * What METHOD_AUTO comes to for a running domain: METHOD_SNAPSHOT, else
+ * METHOD_OVERLAY, or METHOD_AUTO when neither can be had.  *why (to be freed):
+ * why not the first, or NULL.
+ */
+enum capture_method capture_prefer(struct conn *c, const struct domain_info *d,
+				   bool memory, const char *no_snaps,
+				   char **why);
+
+/*
  * Look at a domain, claim it, and choose how it will be done; what is chosen
  * and refused is in the notes of the result.  What options points to, and the
  * connection, must stay until capture_end().  What a dead capture of this

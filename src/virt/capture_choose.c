@@ -76,46 +76,55 @@ static int refuse(const struct capture *cap, enum capture_method m,
  * rounds under load the images were to the byte what it left when it ended.
  * (Without RAM a suspended QEMU has flushed, in all versions.)
  */
-static char *unproven(const struct capture *cap)
+static char *unproven(struct conn *c, const struct domain_info *d)
 {
-	uint64_t qemu = conn_qemu_version(cap->conn);
+	uint64_t qemu = conn_qemu_version(c);
 
-	if (!cap->with_memory || conn_libvirt_version(cap->conn) >= 11009000 ||
+	if (conn_libvirt_version(c) >= 11009000 ||
 	    (qemu >= 7002000 && qemu < 8000000))
 		return NULL;
-	for (size_t i = 0; i < cap->pick_count; i++) {
-		const struct domain_disk *d = cap->picks[i].disk;
+	for (size_t i = 0; i < d->disk_count; i++) {
+		const struct domain_disk *disk = &d->disks[i];
 
-		if (strcmp(d->chain[0].format, "raw") != 0)
+		if (disk->captured && strcmp(disk->chain[0].format, "raw") != 0)
 			return mem_fmt("disk %s is %s, and only libvirt 11.9 "
 				       "or later promises that such an image "
 				       "is whole then",
-				       d->target, d->chain[0].format);
+				       disk->target, disk->chain[0].format);
 	}
 	return NULL;
+}
+
+enum capture_method capture_prefer(struct conn *c, const struct domain_info *d,
+				   bool memory, const char *no_snaps,
+				   char **why)
+{
+	*why = no_snaps ? mem_strdup(no_snaps) : NULL;
+	if (!*why && memory)
+		*why = unproven(c, d);
+	if (!*why)
+		return METHOD_SNAPSHOT;
+	return d->overlay_refused ? METHOD_AUTO : METHOD_OVERLAY;
 }
 
 /* What is chosen when nothing was asked for. */
 static int choose_any(struct capture *cap, struct err *e)
 {
-	autofree char *risk = cap->opt.no_snaps ? NULL : unproven(cap);
-	const char *no_snaps = cap->opt.no_snaps ? cap->opt.no_snaps : risk;
-	const char *no_overlay = cap->domain->overlay_refused;
+	autofree char *why = NULL;
 
-	if (!no_snaps) {
-		cap->method = METHOD_SNAPSHOT;
-		return 0;
-	}
-	cap->method = METHOD_OVERLAY;
-	if (!no_overlay) {
+	cap->method = capture_prefer(cap->conn, cap->domain, cap->with_memory,
+				     cap->opt.no_snaps, &why);
+	if (cap->method == METHOD_AUTO)
+		return err_set(e, ERR_REFUSED,
+			       "the running domain '%s' cannot be backed up "
+			       "with an overlay: %s; nor by storage snapshot: "
+			       "%s",
+			       cap->domain->name, cap->domain->overlay_refused,
+			       why);
+	if (why)
 		capture_note(cap, "by overlay, not by storage snapshot: %s",
-			     no_snaps);
-		return 0;
-	}
-	return err_set(e, ERR_REFUSED,
-		       "the running domain '%s' cannot be backed up with an "
-		       "overlay: %s; nor by storage snapshot: %s",
-		       cap->domain->name, no_overlay, no_snaps);
+			     why);
+	return 0;
 }
 
 static int choose_method(struct capture *cap, struct err *e)

@@ -185,9 +185,12 @@ static const struct {
 	const char *element;
 	void (*rewrite)(xmlNodePtr n);
 } device_rewrites[] = {
-	{ "interface", interface }, { "graphics", graphics },
-	{ "serial", chardev },      { "console", chardev },
-	{ "parallel", chardev },    { "channel", chardev },
+	{ "interface", interface },
+	{ "graphics", graphics },
+	{ "serial", chardev },
+	{ "console", chardev },
+	{ "parallel", chardev },
+	{ "channel", chardev },
 	{ "tpm", tpm },
 };
 

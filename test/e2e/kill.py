@@ -9,6 +9,7 @@ works.
 import os
 import signal
 
+from storage import storage
 from kit import (DONE, KILLED, LONG, PARTLY, PATIENCE, Skip, finish, go,
                  healthy, instant, test, thawed, untouched)
 
@@ -20,19 +21,20 @@ class Victim:
 
     args    of the backup
     state   it is in, and must stay in
+    env     more of the environment
     row     what the matrix shows: one word for each kill
     words   the journal's word at each record
     """
 
-    def __init__(self, place, guest, args, state="running"):
+    def __init__(self, place, guest, args, state="running", env=None):
         self.place, self.guest, self.args = place, guest, args
-        self.state = state
+        self.state, self.env = state, env or {}
         self.disks = guest.disks("--inactive")
         self.row, self.words = [], {}
 
     def backup(self, when=None):
         """Runs a backup, to be killed at a record. Returns its exit code."""
-        env = {"VMKEEP_TEST_KILL": when} if when else {}
+        env = {**self.env, **({"VMKEEP_TEST_KILL": when} if when else {})}
         done = self.place.run("backup", self.guest.name, *self.args, env=env)
         assert done.returncode in (DONE, PARTLY, KILLED), done
         return done.returncode
@@ -59,7 +61,7 @@ class Victim:
         if code != KILLED:
             untouched(self.place, self.guest, self.disks, self.state)
             return False
-        word = self.place.last_word()
+        word = self.place.last_word() if str(when)[0].isdigit() else when
         self.words.setdefault(str(when).split(":", maxsplit=1)[0], word)
         self.row.append(f"{when}={word or '-'}")
         try:
@@ -199,6 +201,143 @@ def paused_ram(place):
             break
     untouched(place, guest, disks)
     guest.remove()
+
+
+# -- storage snapshots
+
+SNAP_WORDS = ("snap_take", "snap_taken", "snap_view", "snap_view_closed",
+              "snap_drop", "snap_dropped")
+
+
+def every_snap_word(victim):
+    """Kills at each word of the storage's journal that a backup writes."""
+    for word in SNAP_WORDS:
+        victim.kill(word)
+        victim.kill(f"{word}:30")
+    assert any(word.startswith("snap_taken") for word in victim.row), (
+        victim.row)
+    show(victim)
+
+
+@test
+def snapshot_ram(place):
+    """Storage snapshots with RAM, on XFS and btrfs."""
+    for kind in ("xfs", "btrfs"):
+        with storage(place, kind):
+            guest = place.lab.guest(f"kill {kind}", seed=True)
+            guest.wait_agent()
+            guest.mode("hard")
+            victim = Victim(place, guest, ["--method", "snapshot"])
+            every_record(victim)
+            every_snap_word(victim)
+            inside(victim, "snapshot", range(1, 800, 20) if LONG
+                   else (1, 50, 150, 250, 400))
+            victim.sound()
+            guest.remove()
+
+
+@test
+def snapshot_live(place):
+    """The same of a guest that runs meanwhile: held by libvirt alone."""
+    with storage(place, "xfs"):
+        guest = place.lab.guest("kill live", seed=True)
+        guest.wait_agent()
+        victim = Victim(place, guest, ["--method", "snapshot"],
+                        env={"VMKEEP_TEST_LIVE": "1"})
+        every_record(victim)
+        every_snap_word(victim)
+        inside(victim, "snapshot", range(1, 800, 20) if LONG
+               else (1, 50, 150, 250, 400))
+        victim.sound()
+        guest.remove()
+
+
+@test
+def snapshot_freeze(place):
+    """Frozen and suspended at once, without RAM; and by suspend."""
+    with storage(place, "xfs"):
+        guest = place.lab.guest("kill frozen", seed=True)
+        guest.wait_agent()
+        guest.mode("hard")
+        for args in (["--method", "snapshot", "--no-memory"],
+                     ["--method", "suspend"]):
+            victim = Victim(place, guest, args)
+            every_record(victim)
+            every_snap_word(victim)
+            victim.sound()
+        guest.remove()
+
+
+@test
+def snapshot_daemon(place):
+    """libvirtd ends, is killed, and the guest is shut off, while all stands
+    still; then the program is killed."""
+    with storage(place, "xfs"):
+        guest = place.lab.guest("kill daemon", seed=True)
+        guest.wait_agent()
+        disks = guest.disks()
+        for happens in (lambda: place.lab.restart_libvirtd(),
+                        lambda: place.lab.restart_libvirtd(kill=True)):
+            for killed in (False, True):
+                process = place.start_until("taken", "backup", guest.name,
+                                            "--method", "snapshot")
+                happens()
+                if killed:
+                    process.kill()
+                go(process)
+                process.communicate(timeout=PATIENCE)
+                place.wait_watchdog()
+                place.vmkeep("recover")
+                untouched(place, guest, disks)
+        healthy(guest)
+        process = place.start_until("taken", "backup", guest.name,
+                                    "--method", "snapshot")
+        guest.destroy()
+        go(process)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode not in (DONE, PARTLY), process.returncode
+        place.vmkeep("recover")
+        untouched(place, guest, disks, "shut off")
+        guest.check_disks()
+        guest.remove()
+
+
+class Group(Victim):
+    """Two guests that are backed up together."""
+
+    def __init__(self, place, guest, other, args):
+        super().__init__(place, guest, ["--together", other.name, *args])
+        self.other, self.other_disks = other, other.disks("--inactive")
+
+    def alive(self):
+        super().alive()
+        assert self.other.state() == self.state, self.other.state()
+        self.other.wait_heartbeat()
+        thawed(self.other)
+
+    def recovered(self):
+        super().recovered()
+        untouched(self.place, self.other, self.other_disks, self.state)
+        thawed(self.other)
+
+
+@test
+def groups(place):
+    """A group, by snapshots and by overlays, with RAM and without."""
+    with storage(place, "xfs"):
+        guests = [place.lab.guest(f"kill group {n}", seed=True)
+                  for n in range(2)]
+        for guest in guests:
+            guest.wait_agent()
+        for args in ([], ["--no-memory"], ["--method", "overlay"],
+                     ["--method", "overlay", "--no-memory"]):
+            victim = Group(place, *guests, args)
+            every_record(victim, step=1 if LONG else 2)
+            if "overlay" not in args:
+                every_snap_word(victim)
+        for guest in guests:
+            healthy(guest)
+            guest.remove()
 
 
 # -- watchdog and program together

@@ -91,6 +91,14 @@ static void test_kill(void **state)
 	assert_int_equal(access("late", F_OK), 0);
 	unlink("j");
 	assert_int_equal(die("11"), 0);
+	unlink("j");
+	assert_int_equal(die("other"), 0);
+	unlink("j");
+	assert_int_equal(die("step"), SIGKILL);
+	assert_int_equal(count_records(), 1);
+	unlink("j");
+	assert_int_equal(die("step:2000"), SIGKILL);
+	assert_int_equal(access("late", F_OK), 0);
 }
 #define TEST(t) cmocka_unit_test_setup_teardown(t, enter, leave)
 
