@@ -201,6 +201,7 @@ static int gather(struct taking *t, struct ladder *l, struct err *e)
 	if (!l->came && l->first_done &&
 	    (l->left <= NEARLY || (now - l->step_ns) / 1000000 >= l->rung_ms)) {
 		l->came = true;
+		t->met = true;
 		meeting_come(t->meeting);
 	}
 	return l->came && meeting_full(t->meeting, 0) ? suspend(t, l, e) : 0;
@@ -261,6 +262,7 @@ static void part(struct call *c, struct ladder *l)
 
 	if (!m)
 		return;
+	c->t->met = true;
 	if (!l->came && c->ret < 0)
 		meeting_leave(m);
 	else if (!l->came)
@@ -386,7 +388,7 @@ static int guarded(struct taking *t, struct err *e)
 	return ret;
 }
 
-int taking_run(struct taking *t, struct err *e)
+static int run(struct taking *t, struct err *e)
 {
 	bool runs = !t->still && !t->paused && t->watchdog;
 
@@ -395,4 +397,14 @@ int taking_run(struct taking *t, struct err *e)
 	if (guarded(t, e) < 0)
 		return -1;
 	return JOT0(t->journal, JOT_TAKEN, e);
+}
+
+int taking_run(struct taking *t, struct err *e)
+{
+	int ret = run(t, e);
+
+	/* it failed before it came so far: the others shall not wait */
+	if (t->meeting && !t->met)
+		meeting_leave(t->meeting);
+	return ret;
 }

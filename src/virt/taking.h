@@ -36,6 +36,7 @@ struct taking {
 	bool paused; /* it is suspended by us already */
 	bool hold;   /* leave it stopped when all is well */
 	bool helped; /* out: we had to suspend the guest */
+	bool met;    /* has come to the meeting, or left it */
 	bool theirs; /* out: held, but its user has paused it meanwhile */
 };
 
