@@ -14,7 +14,7 @@ void table_fini(struct table *t)
 	*t = (struct table)TABLE_INIT;
 }
 
-const char *table_cell(const struct table *t, size_t row, size_t column)
+const char *table_get(const struct table *t, size_t row, size_t column)
 {
 	assert(row < t->rows && column < t->columns);
 	return t->cells[row * t->columns + column];

@@ -30,6 +30,6 @@ int table_parse(const struct buf *out, char separator, size_t columns,
 		const char *what, struct table *t, struct err *e);
 void table_fini(struct table *t);
 
-const char *table_cell(const struct table *t, size_t row, size_t column);
+const char *table_get(const struct table *t, size_t row, size_t column);
 
 #endif

@@ -158,16 +158,16 @@ static int room(const char *const *names, size_t count,
 		char text[NUM_TEXT];
 		uint64_t bytes;
 
-		if (!num_parse(table_cell(&got, i, 2), &bytes))
+		if (!num_parse(table_get(&got, i, 2), &bytes))
 			return err_set(e, ERR_INTEGRITY,
 				       "'zfs get available' printed '%s'",
-				       table_cell(&got, i, 2));
+				       table_get(&got, i, 2));
 		num_size_text(bytes, text);
 		if (bytes < ROOM)
 			return err_set(e, ERR_NO_SPACE,
 				       "only %s are free for '%s': remove "
 				       "snapshots, or add to the pool",
-				       text, table_cell(&got, i, 0));
+				       text, table_get(&got, i, 0));
 	}
 	return 0;
 }
@@ -268,7 +268,7 @@ static int held(const char *full, const struct snap_time *t, struct err *e)
 		return -1;
 	return err_set(e, ERR_BUSY,
 		       "'%s' is held by '%s': zfs release, or let it go there",
-		       full, got.rows ? table_cell(&got, 0, 1) : "somebody");
+		       full, got.rows ? table_get(&got, 0, 1) : "somebody");
 }
 
 static int drop_one(const struct snap *s, const struct snap_time *t,
@@ -358,10 +358,10 @@ static int list_add(const struct table *tags, size_t row,
 		    const struct snap_time *t, struct snaps *snaps,
 		    struct err *e)
 {
-	autofree char *volume = mem_strdup(table_cell(tags, row, 0));
+	autofree char *volume = mem_strdup(table_get(tags, row, 0));
 	char *at = strchr(volume, '@');
 	AUTO(table_fini) struct table got = TABLE_INIT;
-	const char *names[] = { table_cell(tags, row, 0), volume };
+	const char *names[] = { table_get(tags, row, 0), volume };
 	char *set = tags->cells[row * tags->columns + 1];
 
 	if (at == NULL || !snap_name_valid(at + 1) || !snap_set_valid(set))

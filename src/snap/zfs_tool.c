@@ -53,12 +53,12 @@ const char *zfs_value(const struct table *t, const char *name,
 		      const char *property, bool *local)
 {
 	for (size_t i = 0; i < t->rows; i++) {
-		if (strcmp(table_cell(t, i, 0), name) != 0 ||
-		    strcmp(table_cell(t, i, 1), property) != 0)
+		if (strcmp(table_get(t, i, 0), name) != 0 ||
+		    strcmp(table_get(t, i, 1), property) != 0)
 			continue;
 		if (local)
-			*local = strcmp(table_cell(t, i, 3), "local") == 0;
-		return table_cell(t, i, 2);
+			*local = strcmp(table_get(t, i, 3), "local") == 0;
+		return table_get(t, i, 2);
 	}
 	return NULL;
 }
@@ -74,7 +74,7 @@ static int printed(const char *const *argv, const char *name,
 	    table_parse(&text, '\t', 1, "zfs list", &got, e) < 0)
 		return -1;
 	for (size_t i = 0; i < got.rows; i++) {
-		if (strcmp(table_cell(&got, i, 0), name) == 0)
+		if (strcmp(table_get(&got, i, 0), name) == 0)
 			return 1;
 	}
 	return 0;

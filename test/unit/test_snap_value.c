@@ -228,10 +228,10 @@ static void tables_are_told(void **state)
 	(void)state;
 	assert_int_equal(table_parse(&b, '\t', 2, "x", &t, &e), 0);
 	assert_int_equal(t.rows, 3);
-	assert_string_equal(table_cell(&t, 0, 1), "b");
-	assert_string_equal(table_cell(&t, 1, 0), "c");
-	assert_string_equal(table_cell(&t, 1, 1), "");
-	assert_string_equal(table_cell(&t, 2, 0), "");
+	assert_string_equal(table_get(&t, 0, 1), "b");
+	assert_string_equal(table_get(&t, 1, 0), "c");
+	assert_string_equal(table_get(&t, 1, 1), "");
+	assert_string_equal(table_get(&t, 2, 0), "");
 }
 
 static void tables_are_guilty(void **state)
