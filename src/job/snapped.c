@@ -373,15 +373,20 @@ static void recover_set(const char *state_dir, struct dead *d)
 	unlink(lock_path);
 }
 
-/* "ID.snaps" to "ID", to be freed; NULL: it is something else. */
-static char *set_of(const char *name)
+static bool has_end(const char *name, const char *end)
 {
 	size_t len = strlen(name);
-	size_t end = strlen(JOURNAL_SUFFIX);
 
-	if (len <= end || strcmp(name + len - end, JOURNAL_SUFFIX) != 0)
+	return len > strlen(end) && strcmp(name + len - strlen(end), end) == 0;
+}
+
+/* "ID.snaps", and "ID.snaps.lock" of one that died when the journal was gone
+ * already, to "ID", to be freed; NULL: it is something else. */
+static char *set_of(const char *name)
+{
+	if (!has_end(name, JOURNAL_SUFFIX) && !has_end(name, LOCK_SUFFIX))
 		return NULL;
-	return mem_fmt("%.*s", (int)(len - end), name);
+	return mem_fmt("%.*s", (int)strcspn(name, "."), name);
 }
 
 int snapped_recover(const char *state_dir, const struct snapped_recover *r,

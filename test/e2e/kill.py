@@ -9,9 +9,9 @@ works.
 import os
 import signal
 
-from storage import storage
 from kit import (DONE, KILLED, LONG, PARTLY, PATIENCE, Skip, finish, go,
                  healthy, instant, test, thawed, untouched)
+from snapfs import storage
 
 MOST = 80  # records of a capture, at most
 

@@ -7,7 +7,7 @@ import shutil
 from kit import (BUSY, DONE, FAILED, PARTLY, Skip, finish, go, healthy,
                  instant, on_own_disks, test, thawed, untouched, wait_until)
 from lab import OVMF_CODE, Disk, file_system_clean
-from storage import storage
+from snapfs import storage
 
 KINDS = ("xfs", "btrfs")
 
