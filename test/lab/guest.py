@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import time
@@ -55,7 +56,7 @@ class Guest:
         for i, (disk, target) in enumerate(
                 zip(self.options.disks, disk_targets(self.options))):
             path = disk.path or self.folder / f"{target}.{disk.format}"
-            if disk.path is None or is_block(path):
+            if is_block(path) or not os.path.exists(path):
                 make_image(self.lab, disk, path, flat.get(i))
             paths.append(path)
         if not self.seed:

@@ -32,7 +32,7 @@ class Disk:
     device: str = "disk"        # or "cdrom", "floppy"
     witness: bool = True        # ignored if it is no plain disk
     fs: bool = True
-    path: str = None            # block device or file to use; default: a file
+    path: str = None            # block device, or file (made if not there)
     readonly: bool = False
     shareable: bool = False
     cache: str = None           # the driver's cache mode

@@ -24,8 +24,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import Lab, Options
 from machine import (CACHE, HERE, LabError, guest_files, kvm_works,
                      wait_until, write_file)
+from seed import seed_folder, seed_key
 
 ROOT = Path(os.environ.get("VMKEEP_LAB_ROOT", "/var/tmp/vmkeep-lab"))
 TREE = HERE.parent.parent
@@ -43,6 +45,15 @@ def image_folder(build=True):
     if done.returncode != 0:
         raise LabError("cannot build the system image of the storage lab")
     return Path(done.stdout.strip())
+
+
+def default_seed():
+    """The folder of the seed that nearly all guests start from."""
+    folder = CACHE / f"seed-{seed_key(Options(), 'qemu')}"
+    if not (folder / "ram").exists():
+        with Lab() as lab:
+            seed_folder(Options(), lab)
+    return folder
 
 
 def die_with_parent():
@@ -65,14 +76,12 @@ class VMOptions:
 
     stock    AppArmor on, and libvirt as Debian configures it
     build    the folder with vmkeep in it that is handed over
-    seeds    folders of seeds that are handed over
     cache    the cache mode of the data disks
     memory   MiB
     """
 
     stock: bool = False
     build: Path = TREE / "build-check" / "gcc"
-    seeds: tuple = ()
     cache: str = "unsafe"
     memory: int = 3072
 
@@ -118,8 +127,7 @@ class StorageVM:
             command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C",
                     "lab", "-f", self.dir / key)
         self._make_handover()
-        command("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw",
-                "-b", image / "root.img", self.dir / "root.qcow2")
+        os.symlink(image / "root.img", self.dir / "root.img")
         for i in range(1, DISKS + 1):
             with open(self.dir / f"d{i}", "wb") as file:
                 file.truncate(DISK_MIB << 20)
@@ -137,7 +145,8 @@ class StorageVM:
         (stage / "tree" / "build").symlink_to(self.options.build)
         if not self.options.stock:
             (stage / "qemu.conf").symlink_to(HERE / "image" / "qemu.conf")
-        for folder in (guest_files(), *self.options.seeds):
+        (stage / "capabilities").symlink_to(CACHE / "libvirt-capabilities")
+        for folder in (guest_files(), default_seed()):
             (stage / "cache" / folder.name).symlink_to(folder)
         command("tar", "-chSf", self.dir / "handover", "-C", stage,
                 *EXCLUDE, ".")
@@ -145,12 +154,15 @@ class StorageVM:
         shutil.rmtree(stage)
 
     def boot(self):
-        """Starts QEMU, and waits until the system inside is up."""
+        """Starts QEMU, and waits until the system inside is up. It is as new;
+        only the data disks are as they were."""
+        command("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw",
+                "-b", self.dir / "root.img", self.dir / "root.qcow2")
         log = open(self.dir / "qemu.log", "ab")
         with log:
             self.qemu = subprocess.Popen(
                 self._argv(), stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True,
+                stderr=log, process_group=0,
                 preexec_fn=None if self.keep else die_with_parent)
         write_file(self.dir / "owner",
                    f"{self.qemu.pid} {process_start(self.qemu.pid)}\n")
@@ -262,16 +274,23 @@ class StorageVM:
     def run(self, argv, env=None, timeout=None, **options):
         """Runs a command in /lab/tree. Its output is ours. Returns its exit
         code; 124 when it took longer than timeout seconds."""
+        with self.popen(argv, env, **options) as process:
+            try:
+                return process.wait(timeout)
+            except BaseException as error:
+                process.kill()
+                if isinstance(error, subprocess.TimeoutExpired):
+                    return 124
+                raise
+
+    def popen(self, argv, env=None, **options):
+        """Starts a command in /lab/tree. Returns its Popen."""
         pairs = {**ENVIRONMENT, **(env or {})}
-        line = shlex.join(["cd", "/lab/tree"]) + " && exec " + shlex.join(
+        line = "cd /lab/tree && exec " + shlex.join(
             ["env", *(f"{key}={value}" for key, value in pairs.items()),
              *map(str, argv)])
         options.setdefault("stdin", subprocess.DEVNULL)
-        try:
-            return subprocess.run([*self.ssh(), line], timeout=timeout,
-                                  **options).returncode
-        except subprocess.TimeoutExpired:
-            return 124
+        return subprocess.Popen([*self.ssh(), line], **options)
 
     def shell(self):
         """A shell inside, on this terminal."""

@@ -10,7 +10,6 @@ configures it, only the tests marked @stock run.
 """
 
 import argparse
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -19,26 +18,18 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e"),
                 str(HERE.parent / "lab")]
 
-import kit  # noqa: E402
 import results  # noqa: E402
 import stage  # noqa: E402
-from run import run_one  # noqa: E402  e2e's
+from each import run_each, tests  # noqa: E402
 from system import SystemLab, inside  # noqa: E402
 
 # Names from basic to complex.
-FILES = ["volumes"]
+FILES = ["volumes", "guests", "overlay", "power"]
 
 
-def tests(words):
-    """[(file, test)], those whose name has one of the words."""
-    found = []
-    for name in FILES:
-        kit.TESTS.clear()
-        importlib.import_module(name)
-        found += [(name, run) for run in kit.TESTS
-                  if not words or any(word in f"{name}.{run.__name__}"
-                                      for word in words)]
-    return [(name, run) for name, run in found
+def chosen(words):
+    """[(file, test)], those that this libvirt shall see."""
+    return [(name, run) for name, run in tests(HERE, FILES, words)
             if not stage.STOCK or run in stage.IN_STOCK]
 
 
@@ -50,17 +41,14 @@ def main():
     args = p.parse_args()
     if not inside():
         p.error("only in the storage lab: test/lab/storage.py run")
-    chosen = tests(args.words)
+    wanted = chosen(args.words)
     if args.list:
-        print("\n".join(f"{name}.{run.__name__}" for name, run in chosen))
+        print("\n".join(f"{name}.{run.__name__}" for name, run in wanted))
         return
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
     with SystemLab() as lab:
         place = stage.StoragePlace(lab, os.environ["VMKEEP"])
-        for name, run in chosen:
-            counts[run_one(place, name, run)] += 1
-    results.finish("lab", counts["passed"], counts["failed"],
-                   counts["skipped"])
+        counts = run_each(place, wanted)
+    results.finish("lab", *counts)
 
 
 if __name__ == "__main__":

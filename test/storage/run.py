@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The storage suite: boots the storage lab, and runs inside.py there.
 
-    run.py [BUILD_DIR] [-k WORD]... [--only private|stock]
+    run.py [BUILD_DIR] [-k WORD]... [--only private|stock|killed]
 
-Twice: with a libvirt where QEMU is root and no security driver looks on, and
-with libvirt as Debian configures it and AppArmor on.  The sum goes where
+Three passes: with a libvirt where QEMU is root and no security driver looks
+on; with libvirt as Debian configures it and AppArmor on; and killed.py, where
+the machine loses its power (VMKEEP_TEST_KILLS times).  The sum goes where
 test/results.py says.  A machine that cannot have the lab skips the suite.
 """
 
@@ -17,22 +18,20 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "lab")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "lab")]
 
 import results  # noqa: E402
-from lab import Lab, Options, missing  # noqa: E402
+from killed import kill_often  # noqa: E402
+from lab import missing  # noqa: E402
 from machine import LabError  # noqa: E402
-from seed import seed_folder  # noqa: E402
 from vm import StorageVM, VMOptions, image_folder  # noqa: E402
 
 # Seconds one pass may take, on a loaded machine too.
 PATIENCE = 3000
-
-
-def default_seed():
-    """The seed that nearly all tests start their guests from."""
-    with Lab() as lab:
-        return seed_folder(Options(), lab)
+LONG = bool(os.environ.get("VMKEEP_TEST_LONG"))
+KILLS = int(os.environ.get("VMKEEP_TEST_KILLS", "20" if LONG else "2"))
+SEED = int(os.environ.get("VMKEEP_TEST_SEED", "1"))
+PASSES = ["private", "stock", "killed"]
 
 
 def counts_in(folder):
@@ -45,16 +44,22 @@ def counts_in(folder):
             zip(*([int(n) for n in line.split()[-3:]] for line in lines))]
 
 
-def one_pass(name, options, words):
+def suite_pass(name, build, words):
     """Boots, runs, ends. Returns [passed, failed, skipped]."""
+    options = VMOptions(stock=name == "stock", build=build)
+    words = [word for key in words for word in ("-k", key)]
     start = time.monotonic()
-    with StorageVM(options=options) as vm:
-        print(f"{name}: up after {time.monotonic() - start:.0f} s",
-              flush=True)
-        code = vm.run(["python3", "test/storage/inside.py", *words],
-                      {"VMKEEP_RESULTS": "/lab/results/counts"}, PATIENCE)
-        vm.fetch(vm.dir / "results")
-        counts = counts_in(vm.dir / "results") or [0, 0, 0]
+    code, counts = None, [0, 0, 0]
+    try:
+        with StorageVM(options=options) as vm:
+            print(f"{name}: up after {time.monotonic() - start:.0f} s",
+                  flush=True)
+            code = vm.run(["python3", "test/storage/inside.py", *words],
+                          {"VMKEEP_RESULTS": "/lab/results/counts"}, PATIENCE)
+            vm.fetch(vm.dir / "results")
+            counts = counts_in(vm.dir / "results") or counts
+    except LabError as error:
+        print(f"{name}: {error}")
     if code != 0 and counts[1] == 0:
         print(f"{name}: ended with {code}")
         counts[1] += 1
@@ -63,8 +68,25 @@ def one_pass(name, options, words):
     return counts
 
 
-def prepare(build):
-    """What is handed over. Exits when this machine cannot have the lab."""
+def killed_pass(name, build, words):
+    """The machine killed under its repositories: one test."""
+    if words and not any(word in "killed.repository" for word in words):
+        return [0, 0, 0]
+    start = time.monotonic()
+    try:
+        with StorageVM(options=VMOptions(build=build,
+                                         cache="writeback")) as vm:
+            points = kill_often(vm, KILLS, SEED)
+    except LabError as error:
+        print(f"failed  killed.repository: seed {SEED}: {error}")
+        return [0, 1, 0]
+    print(f"passed  killed.repository {time.monotonic() - start:.1f} s: "
+          f"{KILLS} kills, {points} points restored", flush=True)
+    return [1, 0, 0]
+
+
+def need_lab():
+    """Ends us when this machine cannot have the lab."""
     lacks = missing()
     if lacks:
         print("skipped: this machine lacks " + ", ".join(lacks))
@@ -74,7 +96,6 @@ def prepare(build):
     except LabError as error:
         print(f"skipped: {error}")
         results.finish("lab", 0, 0, 1)
-    return {"build": build, "seeds": (default_seed(),)}
 
 
 def main():
@@ -82,21 +103,20 @@ def main():
     p.add_argument("build", nargs="?", help="folder with vmkeep in it")
     p.add_argument("-k", dest="words", action="append", default=[],
                    metavar="WORD", help="only tests whose name has WORD")
-    p.add_argument("--only", choices=["private", "stock"])
+    p.add_argument("--only", choices=PASSES)
     args = p.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     build = (Path(args.build) if args.build
              else Path(os.environ.get("VMKEEP", "")).parent).resolve()
     if not (build / "vmkeep").is_file():
         p.error("no program: say BUILD_DIR, or set VMKEEP")
-    common = prepare(build)
-    words = [word for key in args.words for word in ("-k", key)]
+    need_lab()
     total = [0, 0, 0]
-    for name in ("private", "stock"):
+    for name in PASSES:
         if args.only in (None, name):
-            options = VMOptions(stock=name == "stock", **common)
+            run = killed_pass if name == "killed" else suite_pass
             total = [a + b for a, b in
-                     zip(total, one_pass(name, options, words))]
+                     zip(total, run(name, build, args.words))]
     results.finish("lab", *total)
 
 

@@ -150,12 +150,12 @@ class StoragePlace(Place):
             patiently("vgremove", "-qq", "-ff", "-y", name)
 
     @contextlib.contextmanager
-    def file_system(self, kind, disk, *options):
+    def file_system(self, kind, disk, *options, name=None):
         """A file system on a device. Gives where it is mounted."""
         clean_disk(disk)
         force = {"ext4": "-F"}.get(kind, "-f")
         tool(f"mkfs.{kind}", "-q", force, *options, disk)
-        with self.mounted(disk, kind) as folder:
+        with self.mounted(disk, name or kind) as folder:
             yield folder
 
     @contextlib.contextmanager

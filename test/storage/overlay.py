@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backup by overlay, and restore, of guests whose disks are volumes."""
+
+from kit import healthy, instant, test, untouched
+from stage import Disk, stock
+
+
+def there_and_back(place, name, *disks):
+    """With RAM, while it runs; then all is lost, and it resumes elsewhere."""
+    guest = place.lab.guest(name, seed=True, disks=list(disks))
+    guest.wait_counter_beyond(3)
+    own, before = guest.disks(), guest.counter()
+    overlays = place.lab.images / "overlays"
+    overlays.mkdir(exist_ok=True)
+    item = place.backup(guest.name, "--memory", "--overlay-dir", overlays)
+    point = item["point"]
+    assert point["level"] == "ram" and not item["degraded"], item
+    place.note(f"pause {point['pause_ms']} ms")
+    untouched(place, guest, own)
+    healthy(guest)
+    guest.destroy()
+    place.lab.virsh("undefine", guest.name)
+    captured = instant(place, point["id"], guest)
+    assert captured >= before, (captured, before)
+    answer = place.restore(point["id"], f"{name}-back", "--ram")
+    assert answer["resumed"] and answer["state"] == "running", answer
+    guest.wait_counter_beyond(captured)
+    healthy(guest)
+    guest.remove()
+
+
+@stock
+@test
+def of_zfs(place):
+    """A zvol, and a file in a dataset."""
+    with place.zpool() as pool:
+        there_and_back(place, "on-zfs",
+                       Disk(path=pool.zvol("vda"), format="raw"),
+                       Disk(path=pool.folder() / "vdb.qcow2"))
+
+
+@stock
+@test
+def of_lvm(place):
+    """A thin LV, and a thick one."""
+    with place.volume_group() as group:
+        group.thin_pool()
+        there_and_back(place, "on-lvm",
+                       Disk(path=group.thin("vda"), format="raw"),
+                       Disk(path=group.thick("vdb"), format="raw"))
