@@ -126,8 +126,8 @@ class StorageVM:
         for key in ("key", "host_key"):
             command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C",
                     "lab", "-f", self.dir / key)
-        self._make_handover()
         os.symlink(image / "root.img", self.dir / "root.img")
+        self._make_handover()
         for i in range(1, DISKS + 1):
             with open(self.dir / f"d{i}", "wb") as file:
                 file.truncate(DISK_MIB << 20)
@@ -145,7 +145,9 @@ class StorageVM:
         (stage / "tree" / "build").symlink_to(self.options.build)
         if not self.options.stock:
             (stage / "qemu.conf").symlink_to(HERE / "image" / "qemu.conf")
-        (stage / "capabilities").symlink_to(CACHE / "libvirt-capabilities")
+        known = (self.dir / "root.img").resolve().with_name("capabilities")
+        if known.is_dir():
+            (stage / "capabilities").symlink_to(known)
         for folder in (guest_files(), default_seed()):
             (stage / "cache" / folder.name).symlink_to(folder)
         command("tar", "-chSf", self.dir / "handover", "-C", stage,
@@ -319,11 +321,23 @@ class StorageVM:
             raise LabError("cannot hand files over")
         write_file(self.dir / "pushed", str(now))
 
-    def fetch(self, folder):
-        """Brings /lab/results back into a folder."""
+    def keep_capabilities(self):
+        """Keeps what libvirt has learned about QEMU, for later machines."""
+        known = (self.dir / "root.img").resolve().with_name("capabilities")
+        if known.exists():
+            return
+        new = known.with_name(f".capabilities.{os.getpid()}")
+        self.fetch(new, "/var/cache/libvirt/qemu/capabilities")
+        try:
+            os.rename(new, known)
+        except OSError:  # another one was quicker
+            shutil.rmtree(new)
+
+    def fetch(self, folder, source="/lab/results"):
+        """Brings what is in a folder inside back into one here."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         tar = subprocess.Popen(
-            [*self.ssh(), "tar -C /lab/results -cf - ."],
+            [*self.ssh(), shlex.join(["tar", "-C", source, "-cf", "-", "."])],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         with tar.stdout:
             code = subprocess.run(["tar", "-C", folder, "-xf", "-"],

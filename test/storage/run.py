@@ -27,7 +27,7 @@ from machine import LabError  # noqa: E402
 from vm import StorageVM, VMOptions, image_folder  # noqa: E402
 
 # Seconds one pass may take, on a loaded machine too.
-PATIENCE = 3000
+PATIENCE = 1500
 LONG = bool(os.environ.get("VMKEEP_TEST_LONG"))
 KILLS = int(os.environ.get("VMKEEP_TEST_KILLS", "20" if LONG else "2"))
 SEED = int(os.environ.get("VMKEEP_TEST_SEED", "1"))
@@ -56,6 +56,7 @@ def suite_pass(name, build, words):
                   flush=True)
             code = vm.run(["python3", "test/storage/inside.py", *words],
                           {"VMKEEP_RESULTS": "/lab/results/counts"}, PATIENCE)
+            vm.keep_capabilities()
             vm.fetch(vm.dir / "results")
             counts = counts_in(vm.dir / "results") or counts
     except LabError as error:
