@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e"), str(HERE.parent / "lab"),
                 str(HERE.parent)]
 
-from kit import Place  # noqa: E402
+from kit import Place, test  # noqa: E402
 from lab import Disk, LabError, wait_until  # noqa: E402
 
 DISKS = Path("/dev/disk/by-id")
@@ -40,6 +40,11 @@ def stock(run):
     """Marks a test that shall run there too (above @test)."""
     IN_STOCK.append(run)
     return run
+
+
+def stock_only(run):
+    """Marks a test that runs nowhere else (instead of @test)."""
+    return stock(test(run)) if STOCK else run
 
 
 def tool(*argv, input=None):
