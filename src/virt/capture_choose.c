@@ -72,8 +72,8 @@ static int refuse(const struct capture *cap, enum capture_method m,
  * With RAM, 'manual' disks: has QEMU written all that it knows of its images
  * when libvirt leaves the guest paused?  Of raw ones it has.  Of others
  * libvirt promises it since 11.9.  QEMU 7.2 gives its images up at the end of
- * a migration (bdrv_inactivate_all), which writes everything; in hundreds of
- * rounds under load the images were to the byte what it left when it ended.
+ * a migration (bdrv_inactivate_all), which writes everything: in 24 rounds
+ * under load 72 of 72 clones were to the byte what it left when it ended.
  * (Without RAM a suspended QEMU has flushed, in all versions.)
  */
 static char *unproven(struct conn *c, const struct domain_info *d)
