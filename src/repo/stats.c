@@ -219,11 +219,14 @@ static int take_point(struct walk *w, uint32_t number, struct err *e)
 	w->point = number;
 	for (size_t i = 0; i < sp->point->image_count; i++) {
 		const struct image_root *root = &sp->point->images[i].root;
+		uint64_t data = 0;
 
 		sp->size += root->size;
 		if (!root->hole && root->depth <= TREE_MAX_DEPTH &&
-		    take_node(w, &root->top, root->depth, &sp->data, e) < 0)
+		    take_node(w, &root->top, root->depth, &data, e) < 0)
 			return -1;
+		/* the last page is a whole one in the tree */
+		sp->data += num_min(data, root->size);
 	}
 	return 0;
 }

@@ -58,6 +58,23 @@ static void point(FILE *out, const struct result_stats_point *p)
 		  frees);
 }
 
+static void packs_for_nothing(const struct result_stats *r, char text[NUM_TEXT])
+{
+	num_size_text(r->pack_bytes - num_min(r->stored, r->pack_bytes), text);
+}
+
+static void nothing(FILE *out, const struct result_stats *r)
+{
+	char all[NUM_TEXT], rest[NUM_TEXT];
+
+	num_size_text(r->bytes, all);
+	packs_for_nothing(r, rest);
+	text_line(out,
+		  "no points; the whole repository: %s, of these %s of packs "
+		  "that no point needs",
+		  all, rest);
+}
+
 static double ratio(uint64_t of, uint64_t to)
 {
 	return to > 0 ? (double)of / (double)to : 1;
@@ -73,7 +90,7 @@ static void totals(FILE *out, const struct result_stats *r)
 	num_size_text(r->unique, unique);
 	num_size_text(r->stored, stored);
 	num_size_text(r->bytes, all);
-	num_size_text(r->pack_bytes - num_min(r->stored, r->pack_bytes), rest);
+	packs_for_nothing(r, rest);
 	text_line(out, "all points: %s, of these %s data", size, data);
 	text_line(out, "each chunk once: %s (deduplication %.2f)", unique,
 		  ratio(r->data, r->unique));
@@ -96,7 +113,9 @@ void text_stats(FILE *out, const struct result_stats *r)
 		point(out, &r->points[0]);
 	else if (r->name_count > 0)
 		names(out, r);
-	if (!r->one)
+	if (!r->one && r->point_count == 0)
+		nothing(out, r);
+	else if (!r->one)
 		totals(out, r);
 }
 

@@ -73,7 +73,8 @@ static size_t column_width(const struct table *t, size_t column)
 	for (size_t i = column; i < t->count; i += t->width) {
 		size_t w = safe_width(t->cells[i]);
 
-		widest = w > widest ? w : widest;
+		if (w > widest && w <= TABLE_CELL)
+			widest = w;
 	}
 	return widest;
 }
@@ -96,7 +97,8 @@ static bool last_in_row(const struct table *t, size_t cell)
 /* Returns true when nothing follows in this row. */
 static bool print_cell(const struct table *t, size_t i, size_t width, FILE *out)
 {
-	size_t gap = width - safe_width(t->cells[i]);
+	size_t own = safe_width(t->cells[i]);
+	size_t gap = own < width ? width - own : 0;
 	bool last = last_in_row(t, i);
 
 	if (t->columns[i % t->width] == 'r') {

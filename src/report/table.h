@@ -2,11 +2,16 @@
 #ifndef VMKEEP_REPORT_TABLE_H
 #define VMKEEP_REPORT_TABLE_H
 
-/* Columns that line up. */
+/*
+ * Columns that line up.  A cell wider than TABLE_CELL counts for nothing: it
+ * moves what follows in its own row, and no other row.
+ */
 
 #include <stdio.h>
 
 struct table;
+
+#define TABLE_CELL 64
 
 /*
  * One character for each column: 'l' to the left, 'r' to the right.  Every

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -67,6 +68,8 @@ static void reading(FILE *out, const struct result_verify *r)
 {
 	char read[NUM_TEXT], packs[TEXT_COUNT];
 
+	if (r->packs == 0)
+		return;
 	if (!r->reads) {
 		fputs("data was not read: --level data does that\n", out);
 		return;
@@ -99,9 +102,11 @@ void text_verify(FILE *out, const struct result_verify *r)
 		text_line(out,
 			  "looked at %s, %s, %s, %" PRIu64 " chunks: %s, in %s",
 			  points, images, packs, r->chunks, how, time);
-	else
+	else if (strcmp(r->level, "sizes") == 0)
 		text_line(out, "looked at the sizes of %s: %s, in %s", packs,
 			  how, time);
+	else
+		text_line(out, "no points were found: %s, in %s", how, time);
 	if (r->healed_count > 0)
 		text_line(out,
 			  "%s of packs left that hurt nobody: what is needed "

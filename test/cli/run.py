@@ -31,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent))
 
+import odd  # noqa: E402
 import room  # noqa: E402
 from results import finish  # noqa: E402
 from room import Failure, Skip, must  # noqa: E402
@@ -627,7 +628,8 @@ TESTS = [version, help_fits_80_columns, completion_is_bash,
          import_export, forget_and_gc,
          verify_and_repair, how_much, keys, recipients, secrets_stay,
          no_terminal_no_passphrase,
-         passphrase_is_wiped_and_asked_for, *room.TESTS]
+         passphrase_is_wiped_and_asked_for, *room.TESTS,
+         *odd.TESTS]
 
 
 def golden(place, name, args, write):
