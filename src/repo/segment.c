@@ -256,7 +256,9 @@ void segment_encode(struct segment_new *s, struct buf *out)
 	size_t nodes = part_nodes(s);
 
 	sort_entries(s->entries, nodes);
-	sort_entries(s->entries + nodes, s->entry_count - nodes);
+	/* where there are none at all, entries is NULL */
+	if (s->entry_count > nodes)
+		sort_entries(s->entries + nodes, s->entry_count - nodes);
 	wr_u16(out, SEGMENT_VERSION);
 	wr_u16(out, 0);
 	wr_u32(out, (uint32_t)s->pack_count);
