@@ -32,6 +32,7 @@ RUNNERS = [
     ("cli", ["test/cli/run.py"], "gcc"),
     ("man", ["test/man.py"], "gcc"),
     ("sample", ["test/sample/run.py"], "gcc"),
+    ("snap", ["test/snap/run.py"], "gcc"),
     ("e2e", ["test/e2e/run.py"], "gcc"),
     ("asan", ["test/build.py", "asan"], None),
     ("lab", ["test/storage/run.py"], "gcc"),

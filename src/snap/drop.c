@@ -2,8 +2,10 @@
 #include "snap/drop.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "snap/await.h"
 
 static const struct snap_backend *const backends[] = {
 	&snap_zfs,
@@ -39,6 +41,23 @@ struct share {
 	size_t count;
 };
 
+/* What was only intended may still be under way.  All of one name are made by
+ * one program, so asking for the first is asking for all. */
+static int intended_settle(const struct snap *const *snaps, size_t count,
+			   const struct snap_time *t, struct err *e)
+{
+	const char *last = "";
+
+	for (size_t i = 0; i < count; i++) {
+		if (snaps[i]->guid[0] || strcmp(last, snaps[i]->name) == 0)
+			continue;
+		last = snaps[i]->name;
+		if (await_nobody(last, t, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static struct share share_of(const struct snap_backend *b,
 			     const struct snap *const *snaps, size_t count)
 {
@@ -68,6 +87,8 @@ int drop_all(const struct snap *const *snaps, size_t count, bool *gone,
 	struct err more = ERR_INIT;
 	int rc = 0;
 
+	if (intended_settle(snaps, count, t, e) < 0)
+		return -1;
 	for (size_t i = 0; i < BACKENDS; i++) {
 		AUTO(share_fini)
 		struct share s = share_of(backends[i], snaps, count);
@@ -107,6 +128,18 @@ int snap_drop(const struct snap *snaps, size_t count,
 			      rc < 0 ? &more : e) < 0)
 		rc = -1;
 	return rc;
+}
+
+int unview(const struct snap_thing *thing, const struct snap_time *t,
+	   struct err *e)
+{
+	const char *slash = strrchr(thing->name, '/');
+
+	/* The name of a snap is in others' command lines, too. */
+	if (!thing->kept &&
+	    await_nobody(slash ? slash + 1 : thing->name, t, e) < 0)
+		return -1;
+	return snap_backend_of(thing->kind)->unview(thing, t, e);
 }
 
 int snap_check(const struct snap *snaps, size_t count, struct err *e)

@@ -11,4 +11,9 @@
 int drop_all(const struct snap *const *snaps, size_t count, bool *gone,
 	     const struct snap_time *t, struct err *e);
 
+/* Give back what a view has made, once nobody makes it any more; 0 also when
+ * it is not there. */
+int unview(const struct snap_thing *thing, const struct snap_time *t,
+	   struct err *e);
+
 #endif

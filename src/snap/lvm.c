@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -31,6 +33,8 @@ enum {
 #define PREFIX "LVM-"
 #define UUID   32
 
+#define RESUME_MS 10000
+
 /* False when it is no device of the device mapper. */
 static bool dm_uuid(const struct where *w, char **uuid)
 {
@@ -54,7 +58,8 @@ static struct snap_volume volume(const struct lv *lv, const struct where *w)
 		.name = mem_fmt("%s/%s", lv->vg, lv->name),
 		.id = mem_strdup(lv->uuid),
 		.group = mem_strdup(lv->vg),
-		.device = w->block ? mem_strdup(w->path) : NULL,
+		.device = w->block ? mem_strdup(w->path)
+				   : mem_fmt("/dev/dm-%u", w->dev_min),
 		.fs = mem_strdup(w->block ? "" : w->fs),
 		.size = lv->size,
 	};
@@ -184,14 +189,47 @@ static int take_one(const struct snap_volume *v, const struct snap *s,
 	return snap_tool(argv, NULL, &t->time, e);
 }
 
+static bool suspended(const struct snap_volume *v)
+{
+	AUTO(buf_fini) struct buf text = BUF_INIT;
+	autofree char *path = NULL;
+	struct err none = ERR_INIT;
+	struct stat st;
+
+	if (v->device == NULL || stat(v->device, &st) < 0)
+		return false;
+	path = mem_fmt("/sys/dev/block/%u:%u/dm/suspended", major(st.st_rdev),
+		       minor(st.st_rdev));
+	return file_load(path, 16, &text, &none) == 0 && text.len > 0 &&
+	       text.p[0] == '1';
+}
+
+/* An lvcreate that was killed at the deadline may have left the guest's disk
+ * suspended, and nobody would ever resume it. */
+static void resume(const struct snap_volume *v)
+{
+	const char *refresh[] = { "lvchange", "--refresh", v->name, NULL };
+	const char *wake[] = { "dmsetup", "resume", v->device, NULL };
+	struct snap_time t = snap_time_of(RESUME_MS);
+	struct err none = ERR_INIT;
+
+	if (suspended(v))
+		snap_tool(refresh, NULL, &t, &none);
+	t = snap_time_of(RESUME_MS);
+	if (suspended(v))
+		snap_tool(wake, NULL, &t, &none);
+}
+
 static int take(struct snap_taking *t, struct err *e)
 {
 	for (size_t i = 0; i < t->count; i++) {
 		struct snap *s = t->snaps[i];
 
 		s->begin_ns = clock_wall_ns();
-		if (take_one(t->volumes[i], s, t, e) < 0)
+		if (take_one(t->volumes[i], s, t, e) < 0) {
+			resume(t->volumes[i]);
 			return -1;
+		}
 		s->end_ns = clock_wall_ns();
 	}
 	return 0;

@@ -133,7 +133,7 @@ static int view_back(const struct snap_recover *r, const struct snap_thing *t,
 {
 	struct snap_time time = snap_time_of(r->how->deadline_ms);
 
-	if (snap_backend_of(t->kind)->unview(t, &time, e) < 0)
+	if (unview(t, &time, e) < 0)
 		return err_ctx(e, "what was opened to be read, '%s', is left",
 			       t->name);
 	if (snap_thing_jot(r->how->journal, SNAP_JOT_CLOSED, t, e) < 0)

@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "snap/internal.h"
+#include "snap/drop.h"
 
 static void view_free(struct snap_view *v)
 {
@@ -76,7 +76,7 @@ static int thing_back(struct snap_view *v, struct err *e)
 
 	struct snap_thing t = thing_of(v);
 
-	if (snap_backend_of(t.kind)->unview(&t, &v->time, e) < 0)
+	if (unview(&t, &v->time, e) < 0)
 		return -1;
 	return snap_thing_jot(v->journal, SNAP_JOT_CLOSED, &t, e);
 }

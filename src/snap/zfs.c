@@ -275,12 +275,9 @@ static int drop_one(const struct snap *s, const struct snap_time *t,
 		    struct err *e)
 {
 	autofree char *full = zfs_full(s);
-	const char *names[] = { full };
 	AUTO(table_fini) struct table got = TABLE_INIT;
 
-	if (zfs_ours(s, t, e) < 0)
-		return -1;
-	if (zfs_get("userrefs,clones", names, 1, t, &got, e) < 0)
+	if (zfs_ours(s, t, &got, e) < 0)
 		return -1;
 
 	const char *refs = zfs_value(&got, full, "userrefs", NULL);

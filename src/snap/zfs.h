@@ -28,8 +28,10 @@ int zfs_missing(const char *name, const struct snap_time *t, struct err *e);
 /* "dataset@name"; free it. */
 char *zfs_full(const struct snap *s);
 
-/* Is it there, of its set, with its guid?  ERR_NOT_FOUND, ERR_REFUSED. */
-int zfs_ours(const struct snap *s, const struct snap_time *t, struct err *e);
+/* Is it there, of its set, with its guid?  ERR_NOT_FOUND, ERR_REFUSED.  *got
+ * has its userrefs and clones, too. */
+int zfs_ours(const struct snap *s, const struct snap_time *t, struct table *got,
+	     struct err *e);
 
 /* `zfs destroy NAME`, again for some seconds: udev looks at new devices. */
 int zfs_destroy(const char *name, const struct snap_time *t, struct err *e);

@@ -113,23 +113,24 @@ int zfs_missing(const char *name, const struct snap_time *t, struct err *e)
 	return there < 0 ? -1 : !there;
 }
 
-int zfs_ours(const struct snap *s, const struct snap_time *t, struct err *e)
+int zfs_ours(const struct snap *s, const struct snap_time *t, struct table *got,
+	     struct err *e)
 {
 	autofree char *full = zfs_full(s);
 	const char *names[] = { full };
-	AUTO(table_fini) struct table got = TABLE_INIT;
 	struct err more = ERR_INIT;
 	bool local = false;
 
-	if (zfs_get("guid," SNAP_PROP, names, 1, t, &got, e) < 0) {
+	if (zfs_get("guid,userrefs,clones," SNAP_PROP, names, 1, t, got, e) <
+	    0) {
 		if (zfs_missing(full, t, &more) == 1)
 			return err_set(e, ERR_NOT_FOUND,
 				       "there is no snapshot '%s'", full);
 		return -1;
 	}
 
-	const char *guid = zfs_value(&got, full, "guid", NULL);
-	const char *set = zfs_value(&got, full, SNAP_PROP, &local);
+	const char *guid = zfs_value(got, full, "guid", NULL);
+	const char *set = zfs_value(got, full, SNAP_PROP, &local);
 
 	if (guid == NULL || set == NULL || !local || strcmp(set, s->set) != 0 ||
 	    (s->guid[0] && strcmp(guid, s->guid) != 0))

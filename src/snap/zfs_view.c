@@ -125,7 +125,9 @@ static int volume_view(struct snap_view *v, struct err *e)
 
 int zfs_view(struct snap_view *v, struct err *e)
 {
-	if (zfs_ours(&v->snap, &v->time, e) < 0)
+	AUTO(table_fini) struct table got = TABLE_INIT;
+
+	if (zfs_ours(&v->snap, &v->time, &got, e) < 0)
 		return -1;
 	return v->snap.kind == SNAP_ZFS ? files_view(v, e) : volume_view(v, e);
 }

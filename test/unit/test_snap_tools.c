@@ -480,9 +480,11 @@ static int group_setup(void **state)
 
 	(void)state;
 	snprintf(dir, sizeof(dir), "/tmp/vmkeep-snap-%d", getpid());
-	if (data == NULL)
-		data = "test/data";
-	fakes = mem_fmt("%s/../snap/fake", data);
+	fakes = mem_fmt("%s/../snap", data ? data : "test/data");
+	autofree char *whole = realpath(fakes, NULL);
+	assert_non_null(whole);
+	free(fakes);
+	fakes = mem_fmt("%s/fake", whole);
 	path = mem_fmt("%s:%s", fakes, getenv("PATH"));
 	setenv("PATH", path, 1);
 	setenv("FAKE", dir, 1);
