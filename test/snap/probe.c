@@ -6,7 +6,7 @@
  *
  *	probe find PATH...             place KIND VOLUME INSIDE FS for each
  *	probe take JOURNAL SET PATH...  snap KIND VOLUME NAME GUID FS MS
- *	probe read JOURNAL N INSIDE    to stdout
+ *	probe read JOURNAL N INSIDE    what it begins with
  *	probe hold JOURNAL N INSIDE    its path, until stdin ends
  *	probe check JOURNAL
  *	probe drop JOURNAL
@@ -134,22 +134,20 @@ static int taken(const char *path, struct snaps *snaps)
 	return rc;
 }
 
+/* What it begins with. */
 static int spill(const char *path)
 {
-	char bytes[65536];
+	char bytes[4096];
 	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
+	size_t n;
 
 	if (fd < 0) {
 		err_sys(&e, "cannot open '%s'", path);
 		return failed();
 	}
-	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
-		fwrite(bytes, 1, (size_t)n, stdout);
-	if (n < 0) {
-		err_sys(&e, "cannot read '%s'", path);
+	if (fd_read_some(fd, bytes, sizeof(bytes), &n, &e) < 0)
 		return failed();
-	}
+	fwrite(bytes, 1, n, stdout);
 	return 0;
 }
 
