@@ -14,10 +14,10 @@
 
 /* In the order of the cells.  All are fields of LVs: one of segments would
  * give a row a segment. */
-#define FIELDS                                                                 \
-	"vg_name,lv_name,lv_uuid,origin,pool_lv,lv_tags,lv_size,vg_free,"      \
-	"data_percent,metadata_percent,lv_layout,lv_snapshot_invalid,"         \
-	"lv_device_open,lv_kernel_major,lv_kernel_minor"
+static const char fields[] =
+	"vg_name,lv_name,lv_uuid,origin,pool_lv,lv_tags,lv_size,vg_free,"
+	"data_percent,metadata_percent,lv_layout,lv_snapshot_invalid,"
+	"lv_device_open,lv_kernel_major,lv_kernel_minor";
 
 enum {
 	VG,
@@ -114,7 +114,8 @@ int lvm_parse(const struct buf *text, struct lvm *out, struct err *e)
 				       l.count + 1);
 	}
 	*out = l;
-	l = (struct lvm){ .lvs = NULL };
+	l.table = (struct table)TABLE_INIT;
+	l.lvs = NULL;
 	return 0;
 }
 
@@ -122,7 +123,7 @@ int lvm_list(const struct snap_time *t, struct lvm *out, struct err *e)
 {
 	const char *argv[] = {
 		"lvs", "--noheadings", "--nosuffix", "--binary", "--units",
-		"b",   "--separator",  "|",          "-o",       FIELDS,
+		"b",   "--separator",  "|",          "-o",       fields,
 		NULL
 	};
 	AUTO(buf_fini) struct buf text = BUF_INIT;

@@ -73,7 +73,6 @@ static void trouble(size_t call, const char *what)
 static bool ours(const char *folder)
 {
 	autofree char *path = at(folder);
-	autofree char *found = NULL;
 	AUTO(buf_fini) struct buf b = BUF_INIT;
 	const char *argv[] = { "ls", path, NULL };
 	struct proc_run r = { .argv = argv };
@@ -312,7 +311,7 @@ static void no_program_is_no_storage(void **state)
 	setenv("PATH", "/nowhere", 1);
 	int listed = snap_list(NULL, &snaps, &e);
 	int took = snap_take(&plan, SET, &how, &snaps, &e);
-	int code = e.code;
+	int code = (int)e.code;
 	/* It is not gone: it cannot be seen. */
 	int dropped = snap_drop(&one, 1, &how, &e);
 	setenv("PATH", path, 1);
@@ -362,7 +361,6 @@ static void full_is_told(void **state)
 {
 	AUTO(snap_plan_fini) struct snap_plan zfs = plan_of(SNAP_ZFS);
 	AUTO(snap_plan_fini) struct snap_plan lvm = plan_of(SNAP_LVM_THIN);
-	AUTO(snaps_fini) struct snaps snaps = { .items = NULL };
 	struct snap_how how = { .deadline_ms = 5000 };
 
 	(void)state;
