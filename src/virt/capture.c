@@ -129,34 +129,11 @@ static struct capture *make(struct conn *c,
 
 /* ---- beginning ---- */
 
-/* What a dead one has left comes first: its overlays would become part of
- * the chain that we have to keep. */
-static int recover_before(struct capture *cap, const char *uuid, struct err *e)
-{
-	AUTO(recover_report_fini)
-	struct recover_report report = { .items = NULL };
-
-	if (recover_run(cap->conn, cap->opt.state_dir, uuid, cap->talk, &report,
-			e) < 0)
-		return -1;
-	for (size_t i = 0; i < report.count; i++) {
-		if (report.items[i].failed)
-			return err_set(e, ERR_BUSY,
-				       "an earlier backup could not be "
-				       "recovered: %s",
-				       report.items[i].action);
-	}
-	return 0;
-}
-
 static int claim(struct capture *cap, const struct domain_info *domain,
 		 struct err *e)
 {
-	/* it takes and drops the lock by itself */
-	if (recover_before(cap, domain->uuid, e) < 0)
-		return -1;
-	if (claim_take(cap->opt.state_dir, domain->uuid, domain->name,
-		       &cap->lock, e) < 0)
+	if (recover_claim(cap->conn, cap->opt.state_dir, domain, cap->talk,
+			  &cap->lock, e) < 0)
 		return -1;
 	cap->journal_path = claim_journal(cap->opt.state_dir, domain->uuid);
 	cap->domain = domain_inspect(cap->conn, domain->uuid, e);

@@ -7,33 +7,9 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "virt/capture_internal.h"
-#include "virt/conn_internal.h"
+#include "virt/claim.h"
 #include "virt/jot.h"
 #include "virt/settle.h"
-
-static int instance(struct capture *cap, struct err *e)
-{
-	autodomain virDomainPtr d =
-		conn_domain(cap->conn, cap->domain->uuid, e);
-	unsigned id = d ? virDomainGetID(d) : 0;
-
-	if (!d)
-		return -2;
-	return id == (unsigned)-1 ? -1 : (int)id;
-}
-
-static int begin_record(struct capture *cap, struct err *e)
-{
-	int id = instance(cap, e);
-	autofree char *text = mem_fmt("%d", id);
-
-	if (id < -1)
-		return -1;
-	return JOT(cap->journal, JOT_BEGIN, e, { "uuid", cap->domain->uuid },
-		   { "name", cap->domain->name },
-		   { "uri", conn_uri(cap->conn) }, { "id", text },
-		   { "paused", cap->mode == MODE_PLACE ? "1" : "0" });
-}
 
 /* Recovery waits for the end of a watchdog whose master is dead. */
 static int watchdog_record(struct capture *cap, struct err *e)
@@ -56,7 +32,8 @@ int capture_guard(struct capture *cap, struct err *e)
 	if (!cap->track)
 		return -1;
 	cap->journal = journal_new(cap->journal_path, e);
-	if (!cap->journal || begin_record(cap, e) < 0)
+	if (!cap->journal || claim_begin(cap->journal, cap->conn, cap->domain,
+					 cap->mode == MODE_PLACE, e) < 0)
 		return -1;
 	if (cap->mode != MODE_LIVE)
 		return 0;

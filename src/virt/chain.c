@@ -187,9 +187,7 @@ void chain_add(struct domain_disk *disk, char *path, char *format, char *type)
 	};
 }
 
-/* "file:x" is x; "json:{...}", "nbd://..." and the like are no file.  A
- * relative name begins at the image that has it. */
-static char *resolve(const char *above, const char *backing)
+char *chain_resolve(const char *above, const char *backing)
 {
 	if (strncmp(backing, "file:", 5) == 0)
 		backing += 5;
@@ -234,7 +232,7 @@ void chain_follow(struct domain_disk *disk)
 			chain_header_fini(&h);
 			return;
 		}
-		char *path = resolve(last->path, h.backing);
+		char *path = chain_resolve(last->path, h.backing);
 		char *format = mem_take(&h.backing_format);
 		const char *type = path != NULL ? type_of(path) : "network";
 

@@ -36,6 +36,11 @@ void chain_header_fini(struct chain_header *h);
 /* The same of a file on this host; -1 when it is none or cannot be read. */
 int chain_load(const char *path, struct chain_header *h);
 
+/* The file that an image names as its backing, to be freed; NULL when it is
+ * no file.  "file:x" is x; "json:{...}", "nbd://..." and the like are none.  A
+ * relative name begins at the image that has it. */
+char *chain_resolve(const char *above, const char *backing);
+
 /* Virtual size of an image on this host; 0 when it cannot be told. */
 uint64_t chain_size(const char *path, const char *format);
 

@@ -8,6 +8,8 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "virt/conn_internal.h"
+#include "virt/jot.h"
 
 char *claim_journal(const char *state_dir, const char *uuid)
 {
@@ -63,4 +65,28 @@ bool claim_held(const char *state_dir, const char *uuid)
 		if (is_lock_of(line, st.st_ino))
 			return true;
 	return false;
+}
+
+/* libvirt's id of the running instance, -1 when it is off; -2: an error. */
+static int instance(struct conn *c, const char *uuid, struct err *e)
+{
+	autodomain virDomainPtr d = conn_domain(c, uuid, e);
+	unsigned id = d ? virDomainGetID(d) : 0;
+
+	if (!d)
+		return -2;
+	return id == (unsigned)-1 ? -1 : (int)id;
+}
+
+int claim_begin(struct journal *j, struct conn *c, const struct domain_info *d,
+		bool paused, struct err *e)
+{
+	int id = instance(c, d->uuid, e);
+	autofree char *text = mem_fmt("%d", id);
+
+	if (id < -1)
+		return -1;
+	return JOT(j, JOT_BEGIN, e, { "uuid", d->uuid }, { "name", d->name },
+		   { "uri", conn_uri(c) }, { "id", text },
+		   { "paused", paused ? "1" : "0" });
 }

@@ -2,11 +2,15 @@
 #ifndef VMKEEP_VIRT_CLAIM_H
 #define VMKEEP_VIRT_CLAIM_H
 
-/* The files of a capture in the state folder: UUID.lock, UUID.journal. */
+/* The files of a capture, or a flatten, in the state folder: UUID.lock,
+ * UUID.journal. */
 
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/journal.h"
+#include "virt/conn.h"
+#include "virt/domain.h"
 
 char *claim_journal(const char *state_dir, const char *uuid);
 
@@ -17,5 +21,9 @@ int claim_take(const char *state_dir, const char *uuid, const char *name,
 /* Does a living process hold it?  Takes nothing, so that nobody is refused
  * because of the question. */
 bool claim_held(const char *state_dir, const char *uuid);
+
+/* The journal's first record: which domain, which instance of it. */
+int claim_begin(struct journal *j, struct conn *c, const struct domain_info *d,
+		bool paused, struct err *e);
 
 #endif

@@ -286,21 +286,27 @@ static void add_limits(struct domain_info *d, struct conn *c, const char *xml)
 		d->overlay_refused = apparmor_ask(c, d, xml);
 }
 
+int domain_xml_look(struct conn *c, const char *xml, struct domain_info *d,
+		    struct err *e)
+{
+	const struct domain_xml_env env = { .volume = volume_path,
+					    .ctx = conn_ptr(c),
+					    .local = conn_local(c) };
+
+	return domain_xml_read(xml, &env, d, e);
+}
+
 static int look_at(struct domain_info *d, struct conn *c, virDomainPtr dom,
 		   struct err *e)
 {
-	struct domain_xml_env env = { .volume = volume_path,
-				      .ctx = conn_ptr(c),
-				      .local = conn_local(c) };
 	autofree char *xml = virDomainGetXMLDesc(dom, 0);
 
 	if (xml == NULL)
 		return virt_err(e, "cannot read the definition");
-	if (domain_xml_read(xml, &env, d, e) < 0 ||
-	    look_at_state(d, dom, e) < 0)
+	if (domain_xml_look(c, xml, d, e) < 0 || look_at_state(d, dom, e) < 0)
 		return -1;
 	for (size_t i = 0; i < d->disk_count; i++)
-		look_at_disk(&d->disks[i], dom, is_active(d), env.local);
+		look_at_disk(&d->disks[i], dom, is_active(d), conn_local(c));
 	add_limits(d, c, xml);
 	return 0;
 }

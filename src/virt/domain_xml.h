@@ -25,4 +25,8 @@ struct domain_xml_env {
 int domain_xml_read(const char *xml, const struct domain_xml_env *env,
 		    struct domain_info *d, struct err *e);
 
+/* The same in the surroundings of a connection. */
+int domain_xml_look(struct conn *c, const char *xml, struct domain_info *d,
+		    struct err *e);
+
 #endif

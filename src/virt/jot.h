@@ -2,7 +2,7 @@
 #ifndef VMKEEP_VIRT_JOT_H
 #define VMKEEP_VIRT_JOT_H
 
-/* What a capture writes into its journal.  plan.h reads it. */
+/* What a capture, or a flatten, writes into its journal.  plan.h reads it. */
 
 #include "base/journal.h"
 
@@ -15,9 +15,11 @@
 #define JOT_DOWNTIME "downtime" /* old: ms to be put back */
 #define JOT_SPOOL    "spool"    /* path of the RAM dump */
 #define JOT_DISK                                                               \
-	"disk"                /* target base format dev                        \
-			       * ino overlay */
-#define JOT_FREEZE   "freeze" /* the agent is asked to freeze */
+	"disk"                 /* target base format dev                       \
+				* ino overlay; of a flatten:                   \
+				* merge=keep|delete odev oino size */
+#define JOT_BETWEEN  "between" /* target path dev ino: merged, too */
+#define JOT_FREEZE   "freeze"  /* the agent is asked to freeze */
 #define JOT_THAWED   "thawed"
 #define JOT_HOLD     "hold"     /* libvirt is to leave it paused for us */
 #define JOT_SNAPSHOT "snapshot" /* libvirt is asked */
@@ -25,17 +27,20 @@
 	"taken" /* it is done: overlays are active, or                         \
 		 * the guest is held */
 #define JOT_DOWNTIME_DONE "downtime_back"
-#define JOT_COMMIT        "commit"    /* target: live block commit begins */
-#define JOT_PAUSE         "pause"     /* we suspend a running guest */
-#define JOT_RESUMED       "resumed"   /* ends "pause" and "hold" */
-#define JOT_PIVOT         "pivot"     /* target: the job is to be ended */
-#define JOT_OFFLINE       "offline"   /* target: qemu-img commit begins */
-#define JOT_COMMITTED     "committed" /* target: base has everything */
-#define JOT_MERGED        "merged"    /* target: definitions name the base */
-#define JOT_UNLINKED      "unlinked"  /* target: the overlay is removed */
-#define JOT_SPOOL_DONE    "spool_gone"
-#define JOT_MIGRATED      "migrated" /* the domain left this host */
-#define JOT_WATCHDOG      "watchdog" /* pid start: our watchdog process */
+#define JOT_COMMIT        "commit"  /* target: live block commit begins */
+#define JOT_PAUSE         "pause"   /* we suspend a running guest */
+#define JOT_RESUMED       "resumed" /* ends "pause" and "hold" */
+#define JOT_PIVOT         "pivot"   /* target: the job is to be ended */
+#define JOT_OFFLINE       "offline" /* target: qemu-img commit begins */
+#define JOT_COMMITTED                                                          \
+	"committed"               /* target: base has everything; stamp: when  \
+				   * the overlay was last written to */
+#define JOT_MERGED     "merged"   /* target: definitions name the base */
+#define JOT_UNLINKED   "unlinked" /* target: the overlay is removed */
+#define JOT_UNDONE     "undone"   /* target: chain as before */
+#define JOT_SPOOL_DONE "spool_gone"
+#define JOT_MIGRATED   "migrated" /* the domain left this host */
+#define JOT_WATCHDOG   "watchdog" /* pid start: our watchdog process */
 
 /* One journal record in one line:
  *     JOT(j, JOT_PIVOT, e, { "target", d->target })                          */

@@ -5,7 +5,8 @@
  * (project names are those of the issue trackers):
  *  - jobs are named by target ("vda"), never by path, which changes under
  *    the job (backup-vm 15);
- *  - SHALLOW, or a domain that had a chain before is flattened;
+ *  - SHALLOW, or a domain that had a chain before is flattened (where that
+ *    is wanted, the base is named);
  *  - "100 %" is not ready: only the READY event or the mirror's ready='yes'
  *    is, and even then the pivot may be refused for a moment (fi-backup 41);
  *  - events can be lost (daemon restarted) and jobs can fail: every wait
@@ -17,10 +18,14 @@
 #include "virt/merge.h"
 
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "virt/conn_internal.h"
 #include "virt/guest.h"
 #include "virt/jot.h"
@@ -35,6 +40,9 @@
 #define PIVOT_MS 10000
 #define GONE_MS  30000
 #define LOST_MS  3000
+/* Free space that a flatten leaves where the base is. */
+#define FLOOR_MAX  ((uint64_t)64 << 20)
+#define FLOOR_PART 20
 
 static int64_t passed_ms(int64_t since_ns)
 {
@@ -110,9 +118,12 @@ static int start(struct merge *m, const struct plan_disk *disk, struct err *e)
 	if (there > 0)
 		return 0;
 	track_job_forget(m->track, disk->target);
-	if (virDomainBlockCommit(d, disk->target, NULL, NULL, 0,
-				 VIR_DOMAIN_BLOCK_COMMIT_ACTIVE |
-					 VIR_DOMAIN_BLOCK_COMMIT_SHALLOW) == 0)
+	if (virDomainBlockCommit(
+		    d, disk->target, disk->flat ? disk->base : NULL, NULL, 0,
+		    VIR_DOMAIN_BLOCK_COMMIT_ACTIVE |
+			    (disk->flat ? 0
+					: VIR_DOMAIN_BLOCK_COMMIT_SHALLOW)) ==
+	    0)
 		return 0;
 	return virt_err(e, "cannot commit the overlay");
 }
@@ -210,6 +221,43 @@ static int help_ready(struct merge *m, struct ready *r, struct err *e)
 	return pause_guest(m, e);
 }
 
+/* The guest's overlay is on the same file system, as a rule, and comes
+ * first. */
+uint64_t merge_floor(const char *base)
+{
+	struct statvfs fs;
+	struct stat st;
+
+	if (stat(base, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    statvfs(base, &fs) < 0)
+		return 0;
+	return num_min((uint64_t)fs.f_blocks * fs.f_frsize / FLOOR_PART,
+		       FLOOR_MAX);
+}
+
+int merge_may_go_on(struct merge *m, const struct plan_disk *disk,
+		    struct err *e)
+{
+	uint64_t room = 0;
+	uint64_t floor = merge_floor(disk->base);
+	char text[NUM_TEXT];
+
+	if (!disk->flat)
+		return 0;
+	if (m->cancel && *m->cancel)
+		return err_set(e, ERR_STOPPED, "stopped");
+	if (floor == 0)
+		return 0;
+	if (file_free_space(disk->base, &room, e) < 0)
+		return -1;
+	if (room >= floor)
+		return 0;
+	num_size_text(room, text);
+	return err_set(e, ERR_NO_SPACE,
+		       "only %s are left on the file system of '%s'", text,
+		       disk->base);
+}
+
 static int wait_ready(struct merge *m, const struct plan_disk *disk,
 		      struct ready *r, struct err *e)
 {
@@ -218,7 +266,7 @@ static int wait_ready(struct merge *m, const struct plan_disk *disk,
 
 		if (ready != 0)
 			return ready < 0 ? -1 : 0;
-		if (help_ready(m, r, e) < 0)
+		if (merge_may_go_on(m, disk, e) < 0 || help_ready(m, r, e) < 0)
 			return -1;
 		track_wait(m->track, POLL_MS);
 	}
@@ -289,19 +337,29 @@ static int wait_gone(struct merge *m, const char *target, struct err *e)
 	}
 }
 
-static int run_job(struct merge *m, const struct plan_disk *disk,
-		   struct ready *r, struct err *e)
+/* What settles a flatten decides by how far it came. */
+static void came_to(struct plan_disk *disk, enum plan_step step)
 {
-	if (JOT(m->journal, JOT_COMMIT, e, { "target", disk->target }) < 0 ||
-	    start(m, disk, e) < 0 || wait_ready(m, disk, r, e) < 0)
-		return -1;
-	if (JOT(m->journal, JOT_PIVOT, e, { "target", disk->target }) < 0 ||
-	    pivot(m, disk, r, e) < 0)
-		return -1;
-	return 0;
+	if (disk->flat)
+		disk->step = step;
 }
 
-int merge_live(struct merge *m, const struct plan_disk *disk, struct err *e)
+static int run_job(struct merge *m, struct plan_disk *disk, struct ready *r,
+		   struct err *e)
+{
+	if (merge_may_go_on(m, disk, e) < 0 ||
+	    JOT(m->journal, JOT_COMMIT, e, { "target", disk->target }) < 0)
+		return -1;
+	came_to(disk, STEP_COMMIT);
+	if (start(m, disk, e) < 0 || wait_ready(m, disk, r, e) < 0 ||
+	    merge_may_go_on(m, disk, e) < 0 ||
+	    JOT(m->journal, JOT_PIVOT, e, { "target", disk->target }) < 0)
+		return -1;
+	came_to(disk, STEP_PIVOT);
+	return pivot(m, disk, r, e);
+}
+
+int merge_live(struct merge *m, struct plan_disk *disk, struct err *e)
 {
 	struct ready r = { .left = UINT64_MAX, .better_ns = clock_steady_ns() };
 	int ret = run_job(m, disk, &r, e);
@@ -311,5 +369,41 @@ int merge_live(struct merge *m, const struct plan_disk *disk, struct err *e)
 		ret = -1;
 	if (ret < 0)
 		return -1;
+	return wait_gone(m, disk->target, e);
+}
+
+/* ---- the other way out ---- */
+
+/* Is the job that runs on the disk a commit into its base? */
+static int is_ours(struct merge *m, const struct plan_disk *disk, struct err *e)
+{
+	autofree char *xml = sight_xml(m->conn, m->plan->uuid, 0, e);
+	enum sight_mirror now = MIRROR_NONE;
+
+	if (!xml || sight_mirror(xml, disk->target, &now, e) < 0)
+		return -1;
+	return disk->step >= STEP_COMMIT && now != MIRROR_NONE &&
+	       now != MIRROR_OTHER;
+}
+
+int merge_undo(struct merge *m, const struct plan_disk *disk, struct err *e)
+{
+	int ours = is_ours(m, disk, e);
+
+	if (ours <= 0)
+		return ours;
+	autodomain virDomainPtr d = conn_domain(m->conn, m->plan->uuid, e);
+
+	if (!d)
+		return -1;
+	if (virDomainBlockJobAbort(d, disk->target, 0) < 0) {
+		virt_err(e, "cannot end the commit");
+		/* it may just have ended by itself */
+		struct err ignored = ERR_INIT;
+
+		if (is_ours(m, disk, &ignored) != 0)
+			return -1;
+		err_clear(e);
+	}
 	return wait_gone(m, disk->target, e);
 }

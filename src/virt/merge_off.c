@@ -12,6 +12,7 @@
  */
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +27,10 @@
 #include "virt/merge.h"
 #include "virt/sight.h"
 
+#define POLL_MS 200
+
+DEFINE_AUTO(proc_free, struct proc *);
+
 static int flush(const char *path, struct err *e)
 {
 	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -35,19 +40,88 @@ static int flush(const char *path, struct err *e)
 	return 0;
 }
 
-static int commit(struct merge *m, const struct plan_disk *disk, struct err *e)
+static int run_short(const struct plan_disk *disk, struct err *e)
 {
 	const char *argv[] = { "qemu-img", "commit", "-q",          "-d",
 			       "-f",       "qcow2",  disk->overlay, NULL };
 	struct proc_run run = { .argv = argv };
 
-	if (JOT(m->journal, JOT_OFFLINE, e, { "target", disk->target }) < 0)
+	return proc_run(&run, NULL, e);
+}
+
+/* "(12.34/100%)", the last of them. */
+uint64_t merge_percent(const char *text)
+{
+	const char *at = strrchr(text, '(');
+	double percent = at ? strtod(at + 1, NULL) : 0;
+
+	return percent > 0 && percent <= 100 ? (uint64_t)(percent * 100) : 0;
+}
+
+static void show(struct merge *m, const struct plan_disk *disk, int fd)
+{
+	autofree char *what = NULL;
+	char text[4096];
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	uint64_t now;
+
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	now = merge_percent(text);
+	what = mem_fmt("%s: %s: merging", m->plan->name, disk->target);
+	if (now > 0)
+		talk_progress(m->talk, what, disk->size / 10000 * now,
+			      disk->size);
+}
+
+/* All that is above the base; as long as nobody wants an end.  Unlike the
+ * short one it dies with us: the overlay is as it was. */
+static int run_long(struct merge *m, const struct plan_disk *disk,
+		    struct err *e)
+{
+	const char *argv[] = { "qemu-img", "commit",      "-p", "-d",
+			       "-f",       "qcow2",       "-b", disk->base,
+			       "--",       disk->overlay, NULL };
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, "no pipe");
+	autofd int in = ends[0];
+	autofd int out = ends[1];
+	const struct proc_start start = { .argv = argv, .in = -1, .out = out };
+	AUTO(proc_free_at) struct proc *p = NULL;
+
+	if (fcntl(in, F_SETFL, O_NONBLOCK) < 0)
+		return err_sys(e, "no pipe");
+	if (merge_may_go_on(m, disk, e) < 0)
 		return -1;
-	if (proc_run(&run, NULL, e) < 0)
+	p = proc_start(&start, e);
+	if (!p)
+		return -1;
+	for (;;) {
+		struct err ended = ERR_INIT;
+
+		if (proc_wait(p, POLL_MS, &ended) == 0)
+			return 0;
+		if (ended.code != ERR_BUSY) {
+			*e = ended;
+			return -1;
+		}
+		show(m, disk, in);
+		if (merge_may_go_on(m, disk, e) < 0)
+			return -1;
+	}
+}
+
+int merge_off(struct merge *m, const struct plan_disk *disk, struct err *e)
+{
+	if (merge_may_go_on(m, disk, e) < 0 ||
+	    JOT(m->journal, JOT_OFFLINE, e, { "target", disk->target }) < 0)
+		return -1;
+	if ((disk->flat ? run_long(m, disk, e) : run_short(disk, e)) < 0)
 		return err_ctx(e, "cannot commit '%s'", disk->overlay);
-	if (flush(disk->base, e) < 0)
-		return -1;
-	return JOT(m->journal, JOT_COMMITTED, e, { "target", disk->target });
+	return flush(disk->base, e);
 }
 
 static void point_to(xmlNodePtr disk, const struct plan_disk *to, bool block)
@@ -104,9 +178,4 @@ int merge_redefine(struct merge *m, const struct plan_disk *disk, struct err *e)
 				disk->base);
 	virDomainFree(d);
 	return 0;
-}
-
-int merge_off(struct merge *m, const struct plan_disk *disk, struct err *e)
-{
-	return commit(m, disk, e) < 0 ? -1 : merge_redefine(m, disk, e);
 }

@@ -24,6 +24,9 @@ void plan_fini(struct plan *plan)
 		free(plan->disks[i].base);
 		free(plan->disks[i].format);
 		free(plan->disks[i].overlay);
+		for (size_t n = 0; n < plan->disks[i].between_count; n++)
+			free(plan->disks[i].between[n].path);
+		free(plan->disks[i].between);
 	}
 	free(plan->disks);
 	free(plan->uuid);
@@ -71,6 +74,36 @@ static int read_begin(struct plan *plan, const struct journal_record *r,
 	return 0;
 }
 
+/* Absent in a capture. */
+static void read_flat(struct plan_disk *d, const struct journal_record *r)
+{
+	const char *merge = journal_get(r, "merge");
+
+	d->flat = merge != NULL;
+	d->remove = merge && strcmp(merge, "delete") == 0;
+	d->odev = number_field(r, "odev");
+	d->oino = number_field(r, "oino");
+	d->size = number_field(r, "size");
+}
+
+static int read_between(struct plan *plan, const struct journal_record *r,
+			struct err *e)
+{
+	struct plan_disk *d = plan_disk(plan, journal_get(r, "target"));
+
+	if (!d || !d->flat || !journal_get(r, "path"))
+		return err_set(e, ERR_INTEGRITY,
+			       "the journal has a bad record of an image");
+	d->between =
+		mem_grow(d->between, d->between_count + 1, sizeof(*d->between));
+	d->between[d->between_count++] = (struct plan_image){
+		.path = dup_field(r, "path"),
+		.dev = number_field(r, "dev"),
+		.ino = number_field(r, "ino"),
+	};
+	return 0;
+}
+
 static int read_disk(struct plan *plan, const struct journal_record *r,
 		     struct err *e)
 {
@@ -93,6 +126,7 @@ static int read_disk(struct plan *plan, const struct journal_record *r,
 		.ino = number_field(r, "ino"),
 		.step = STEP_NAMED,
 	};
+	read_flat(d, r);
 	return 0;
 }
 
@@ -103,7 +137,18 @@ static const struct {
 	{ JOT_COMMIT, STEP_COMMIT }, { JOT_PIVOT, STEP_PIVOT },
 	{ JOT_OFFLINE, STEP_TAKEN }, { JOT_COMMITTED, STEP_COMMITTED },
 	{ JOT_MERGED, STEP_MERGED }, { JOT_UNLINKED, STEP_GONE },
+	{ JOT_UNDONE, STEP_UNDONE },
 };
+
+static void read_how(struct plan_disk *d, const struct journal_record *r)
+{
+	if (strcmp(r->word, JOT_OFFLINE) == 0)
+		d->offline = true;
+	else if (strcmp(r->word, JOT_COMMIT) == 0)
+		d->offline = false;
+	else if (strcmp(r->word, JOT_COMMITTED) == 0)
+		d->stamp = number_field(r, "stamp");
+}
 
 /* 1 when it was a word about one disk. */
 static int read_disk_step(struct plan *plan, const struct journal_record *r,
@@ -121,6 +166,7 @@ static int read_disk_step(struct plan *plan, const struct journal_record *r,
 				       "it does not name",
 				       r->word);
 		d->step = disk_words[i].step;
+		read_how(d, r);
 		return 1;
 	}
 	return 0;
@@ -179,6 +225,8 @@ static int read_record(struct plan *plan, const struct journal_record *r,
 			       "the journal has no beginning");
 	if (strcmp(r->word, JOT_DISK) == 0)
 		return read_disk(plan, r, e);
+	if (strcmp(r->word, JOT_BETWEEN) == 0)
+		return read_between(plan, r, e);
 	if (strcmp(r->word, JOT_SPOOL) == 0) {
 		free(plan->spool);
 		plan->spool = dup_field(r, "path");
@@ -220,6 +268,9 @@ int plan_read(const struct journal_record *records, size_t count,
 static enum plan_action decide_apart(const struct plan_disk *disk,
 				     const struct plan_sight *sight)
 {
+	/* the guest was started between qemu-img's end and the definition */
+	if (disk->step == STEP_COMMITTED && disk->offline && sight->touched)
+		return ACT_KEEP_APART;
 	if (disk->step >= STEP_COMMITTED || sight->overlay_empty)
 		return ACT_UNLINK;
 	if (disk->step == STEP_PIVOT && sight->active && sight->same_instance)
@@ -280,8 +331,10 @@ enum plan_action plan_decide(const struct plan_disk *disk,
 {
 	bool named = sight->live == TOP_OVERLAY || sight->kept == TOP_OVERLAY;
 
-	if (disk->step == STEP_GONE)
+	if (disk->step == STEP_GONE || disk->step == STEP_UNDONE)
 		return ACT_NOTHING;
+	if (disk->flat)
+		return plan_decide_flat(disk, sight);
 	if (sight->overlay_locked && sight->active)
 		return ACT_MERGE_STRAY;
 	/* its new host may be on this machine; nobody shall end it there */
@@ -330,9 +383,9 @@ char *plan_advice(enum plan_action action, const struct plan *plan,
 			       "latter is newer: do not start the domain; "
 			       "if it was on the latter last, set it with "
 			       "virsh edit and remove the former, else run: "
-			       "qemu-img commit '%s'",
+			       "qemu-img commit -b '%s' '%s'",
 			       disk->target, disk->overlay, disk->base,
-			       disk->overlay);
+			       disk->base, disk->overlay);
 	case ACT_KEEP_LOCKED:
 		return mem_fmt(
 			"disk %s: some program that libvirt does not know "
@@ -370,6 +423,8 @@ char *plan_advice(enum plan_action action, const struct plan *plan,
 	case ACT_MERGE_OFF:
 	case ACT_REDEFINE:
 	case ACT_UNLINK:
+	case ACT_UNDO:
+	case ACT_RELEASE:
 	default:
 		return NULL;
 	}

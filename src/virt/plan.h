@@ -23,7 +23,14 @@ enum plan_step {
 	STEP_PIVOT,     /* it was about to be ended */
 	STEP_COMMITTED, /* all is in the base, and the guest saw it there */
 	STEP_MERGED,    /* verified: the overlay is not needed */
-	STEP_GONE,      /* removed */
+	STEP_GONE,      /* removed, or given back to its owner */
+	STEP_UNDONE,    /* a flatten that was given up: chain as before */
+};
+
+/* An image that somebody else has made. */
+struct plan_image {
+	char *path;
+	uint64_t dev, ino;
 };
 
 struct plan_disk {
@@ -33,6 +40,20 @@ struct plan_disk {
 	char *overlay;
 	uint64_t dev, ino; /* of the base */
 	enum plan_step step;
+	bool offline;   /* the last commit was qemu-img's */
+	uint64_t stamp; /* when the overlay was last written to before the
+			 * commit ended, ns; 0: not told */
+
+	/* A flatten: the overlay is the user's, and so is what is between it
+	 * and the base, from the top down.  None of it is needed when all is
+	 * in the base, and it is removed only on demand. */
+	bool flat;
+	bool remove;
+	bool given_up;       /* not in the journal: put the chain back */
+	uint64_t odev, oino; /* of the overlay */
+	uint64_t size;       /* what the guest sees, for progress; 0 */
+	struct plan_image *between;
+	size_t between_count;
 };
 
 struct plan {
@@ -83,6 +104,10 @@ struct plan_sight {
 			      * definition names it */
 	bool base_newer;     /* the base was written to well after it */
 	bool overlay_empty;  /* nothing was written into it */
+	bool touched;        /* written to since the commit of it ended, or
+			      * that cannot be told */
+	bool equal;          /* overlay and base show the same content; looked
+			      * at only where it matters */
 };
 
 enum plan_action {
@@ -92,6 +117,8 @@ enum plan_action {
 	ACT_MERGE_OFF,    /* qemu-img commit, then the definition */
 	ACT_REDEFINE,     /* only the definition still names the overlay */
 	ACT_UNLINK,       /* the overlay is surely not needed */
+	ACT_UNDO,         /* end a commit of ours; the chain is as before */
+	ACT_RELEASE,      /* merged: what was above is not needed */
 	ACT_KEEP_GONE,    /* no such domain any more */
 	ACT_KEEP_AWAY,    /* migrated away */
 	ACT_KEEP_UNSURE,  /* perhaps the guest was on the base last */
@@ -104,6 +131,10 @@ enum plan_action {
 
 enum plan_action plan_decide(const struct plan_disk *disk,
 			     const struct plan_sight *sight);
+
+/* The same for a disk of a flatten (plan_decide() calls it). */
+enum plan_action plan_decide_flat(const struct plan_disk *disk,
+				  const struct plan_sight *sight);
 
 /* A sentence for the keeping and lost ones: what is left and what to type.
  * To be freed; NULL for the others. */

@@ -120,6 +120,37 @@ int recover_run(struct conn *c, const char *state_dir, const char *uuid,
 	return 0;
 }
 
+/* What a dead one has left comes first: its overlays would become part of
+ * the chain that is to be kept. */
+static int recover_before(struct conn *c, const char *state_dir,
+			  const char *uuid, const struct talk *talk,
+			  struct err *e)
+{
+	AUTO(recover_report_fini)
+	struct recover_report report = { .items = NULL };
+
+	if (recover_run(c, state_dir, uuid, talk, &report, e) < 0)
+		return -1;
+	for (size_t i = 0; i < report.count; i++) {
+		if (report.items[i].failed)
+			return err_set(e, ERR_BUSY,
+				       "an earlier backup or flatten could "
+				       "not be recovered: %s",
+				       report.items[i].action);
+	}
+	return 0;
+}
+
+int recover_claim(struct conn *c, const char *state_dir,
+		  const struct domain_info *d, const struct talk *talk,
+		  int *lock, struct err *e)
+{
+	/* it takes and drops the lock by itself */
+	if (recover_before(c, state_dir, d->uuid, talk, e) < 0)
+		return -1;
+	return claim_take(state_dir, d->uuid, d->name, lock, e);
+}
+
 void recover_report_fini(struct recover_report *report)
 {
 	for (size_t i = 0; i < report->count; i++) {

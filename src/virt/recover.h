@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/talk.h"
 #include "virt/conn.h"
+#include "virt/domain.h"
 
 struct recover_item {
 	char *domain; /* name, or UUID where the name is not known */
@@ -33,6 +34,13 @@ struct recover_report {
 int recover_run(struct conn *c, const char *state_dir, const char *uuid,
 		const struct talk *talk, struct recover_report *report,
 		struct err *e);
+/*
+ * Recover what a dead one has left of this domain, and take its lock.
+ * ERR_BUSY when that cannot be done, or when somebody else is at it.
+ */
+int recover_claim(struct conn *c, const char *state_dir,
+		  const struct domain_info *d, const struct talk *talk,
+		  int *lock, struct err *e);
 void recover_report_fini(struct recover_report *report);
 
 /*

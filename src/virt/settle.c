@@ -14,7 +14,9 @@
 #include "virt/guest.h"
 #include "virt/jot.h"
 #include "virt/merge.h"
+#include "virt/release.h"
 #include "virt/sight.h"
+#include "virt/stale.h"
 #include "virt/stray.h"
 
 #define ABORT_MS   600000
@@ -32,6 +34,7 @@ struct work {
 	bool left;    /* something could not be done */
 	char *advice; /* what to type, whole: paths may be long */
 	struct err first;
+	struct err gave_up; /* why a flatten was given up, the first */
 };
 
 static const char *name_of(const struct work *w)
@@ -85,6 +88,15 @@ static int look_guest(struct work *w, struct guest_state *s, struct err *e)
 	w->exists = false;
 	w->active = false;
 	return e->code == ERR_NOT_FOUND ? 0 : -1;
+}
+
+static bool is_active(struct work *w)
+{
+	struct guest_state s;
+	struct err ignored = ERR_INIT;
+
+	(void)!look_guest(w, &s, &ignored);
+	return w->active;
 }
 
 static void settle_snapshot(struct work *w)
@@ -191,15 +203,30 @@ static int advise(struct work *w, enum plan_action action,
 	return err_set(e, ERR_FAILED, "%s", w->advice ? w->advice : "?");
 }
 
+/* The base has everything.  Whoever reads that takes the overlay for
+ * dispensable, as long as nobody writes to it. */
+static int committed(struct work *w, struct plan_disk *d, struct err *e)
+{
+	uint64_t stamp = sight_stamp(d->overlay);
+	autofree char *text = mem_fmt("%llu", (unsigned long long)stamp);
+
+	if (JOT(w->merge.journal, JOT_COMMITTED, e, { "target", d->target },
+		{ "stamp", text }) < 0)
+		return -1;
+	d->step = STEP_COMMITTED;
+	d->stamp = stamp;
+	return 0;
+}
+
 /*
  * Commit, and see for ourselves that the guest is on the base.  Only then the
- * journal may say so: whoever reads COMMITTED takes the overlay for
- * dispensable.
+ * journal may say so.
  */
 static int merge_seen(struct work *w, struct plan_disk *d, struct err *e)
 {
 	struct plan_sight now;
 
+	d->offline = false;
 	if (merge_live(&w->merge, d, e) < 0 ||
 	    sight_disk(w->s->conn, &w->plan, d, &now, e) < 0)
 		return -1;
@@ -207,8 +234,7 @@ static int merge_seen(struct work *w, struct plan_disk *d, struct err *e)
 		return err_set(e, ERR_FAILED,
 			       "disk %s: is not on '%s' after the commit",
 			       d->target, d->base);
-	d->step = STEP_COMMITTED;
-	return JOT(w->merge.journal, JOT_COMMITTED, e, { "target", d->target });
+	return committed(w, d, e);
 }
 
 /* The same past libvirt; here QEMU letting go of the overlay is the proof. */
@@ -227,16 +253,96 @@ static int merge_stray(struct work *w, struct plan_disk *d, struct err *e)
 			       "disk %s: QEMU keeps '%s' open after the "
 			       "commit",
 			       d->target, d->overlay);
-	d->step = STEP_COMMITTED;
-	return JOT(w->merge.journal, JOT_COMMITTED, e, { "target", d->target });
+	return committed(w, d, e);
 }
 
 static int merge_offline(struct work *w, struct plan_disk *d, struct err *e)
 {
-	if (merge_off(&w->merge, d, e) < 0)
+	d->offline = true;
+	if (merge_off(&w->merge, d, e) < 0 || committed(w, d, e) < 0)
 		return -1;
-	d->step = STEP_COMMITTED;
-	return 0;
+	/* who starts it meanwhile starts it from the overlay */
+	if (is_active(w))
+		return 0;
+	return merge_redefine(&w->merge, d, e);
+}
+
+/* ---- a flatten ---- */
+
+static void tell(void *ctx, const char *text)
+{
+	did(ctx, text);
+}
+
+static int undo(struct work *w, struct plan_disk *d, struct err *e)
+{
+	autofree char *text = mem_fmt("disk %s: is not flattened: its chain is "
+				      "left as it is",
+				      d->target);
+
+	if (w->active && merge_undo(&w->merge, d, e) < 0)
+		return -1;
+	if (JOT(w->merge.journal, JOT_UNDONE, e, { "target", d->target }) < 0)
+		return -1;
+	d->step = STEP_UNDONE;
+	did(w, text);
+	return 1;
+}
+
+/* Is it beyond doubt that nobody needs what was merged? */
+static bool sure(const struct plan_disk *d, const struct plan_sight *s)
+{
+	bool whole = d->step >= STEP_COMMITTED ||
+		     (s->active && s->same_instance && s->live == TOP_BASE);
+
+	return whole && (!s->active || s->live == TOP_BASE) &&
+	       (s->kept == TOP_BASE || (s->active && s->kept == TOP_NONE));
+}
+
+static int release(struct work *w, struct plan_disk *d,
+		   const struct plan_sight *s, struct err *e)
+{
+	autofree char *text =
+		mem_fmt("disk %s: all is in '%s'", d->target, d->base);
+
+	if (JOT(w->merge.journal, JOT_MERGED, e, { "target", d->target }) < 0)
+		return -1;
+	did(w, text);
+	if (release_images(w->s->conn, d, d->remove && sure(d, s), tell, w, e) <
+	    0)
+		return -1;
+	d->step = STEP_GONE;
+	if (JOT(w->merge.journal, JOT_UNLINKED, e, { "target", d->target }) < 0)
+		return -1;
+	return 1;
+}
+
+/* After a failure that is not the domain's start or end in the middle, the
+ * next step is to put the chain back. */
+static void think_again(struct work *w, struct plan_disk *d, bool was_active,
+			const struct err *why)
+{
+	if (!d->flat || d->given_up || is_active(w) != was_active)
+		return;
+	d->given_up = true;
+	if (w->gave_up.code == ERR_NONE) {
+		w->gave_up = *why;
+		err_ctx(&w->gave_up, "disk %s", d->target);
+	}
+}
+
+static void settle_stale(struct work *w)
+{
+	struct err e = ERR_INIT;
+	bool any = false;
+
+	for (size_t i = 0; i < w->plan.disk_count; i++)
+		any = any || (w->plan.disks[i].flat &&
+			      w->plan.disks[i].step == STEP_GONE);
+	if (any && w->exists &&
+	    stale_forget(w->s->conn, &w->plan, tell, w, &e) < 0 &&
+	    e.code != ERR_NOT_FOUND)
+		remains(w, &e);
 }
 
 /* One step of one disk: 1 when it is done for good. */
@@ -261,6 +367,10 @@ static int settle_step(struct work *w, struct plan_disk *d, struct err *e)
 		return merge_redefine(&w->merge, d, e);
 	case ACT_UNLINK:
 		return drop_overlay(w, d, e) < 0 ? -1 : 1;
+	case ACT_UNDO:
+		return undo(w, d, e);
+	case ACT_RELEASE:
+		return release(w, d, &sight, e);
 	case ACT_KEEP_GONE:
 	case ACT_KEEP_AWAY:
 	case ACT_KEEP_UNSURE:
@@ -276,7 +386,9 @@ static int settle_step(struct work *w, struct plan_disk *d, struct err *e)
 
 static int settle_disk(struct work *w, struct plan_disk *d, struct err *e)
 {
+	d->given_up = w->s->dead;
 	for (int round = 0; round < DISK_ROUNDS; round++) {
+		bool was_active = is_active(w);
 		int done;
 
 		err_clear(e);
@@ -284,6 +396,8 @@ static int settle_disk(struct work *w, struct plan_disk *d, struct err *e)
 		done = settle_step(w, d, e);
 		if (done > 0)
 			return 0;
+		if (done < 0)
+			think_again(w, d, was_active, e);
 		/* an error, too, is looked at again: the guest may have been
 		 * shut off in the middle of a live merge */
 	}
@@ -298,7 +412,8 @@ static void settle_disks(struct work *w)
 	for (size_t i = 0; i < w->plan.disk_count; i++) {
 		struct err e = ERR_INIT;
 
-		if (w->plan.disks[i].step == STEP_GONE)
+		if (w->plan.disks[i].step == STEP_GONE ||
+		    w->plan.disks[i].step == STEP_UNDONE)
 			continue;
 		if (settle_disk(w, &w->plan.disks[i], &e) < 0)
 			remains(w, &e);
@@ -365,6 +480,7 @@ static void settle_all(struct work *w)
 	settle_frozen(w);
 	settle_downtime(w);
 	settle_disks(w);
+	settle_stale(w);
 	settle_io_error(w);
 	settle_spool(w);
 }
@@ -389,6 +505,7 @@ static int work_open(struct work *w, struct err *e)
 		.plan = &w->plan,
 		.talk = w->s->talk,
 		.program = w->s->program,
+		.cancel = w->s->cancel,
 	};
 	w->merge.journal = w->s->journal
 				   ? w->s->journal
@@ -416,15 +533,22 @@ static void work_close(struct work *w)
 
 int settle_run(const struct settle *s, struct err *e)
 {
-	AUTO(work_close) struct work w = { .s = s, .first = ERR_INIT };
+	AUTO(work_close)
+	struct work w = { .s = s, .first = ERR_INIT, .gave_up = ERR_INIT };
 
 	if (load_plan(s->journal_path, &w.plan, e) < 0 || work_open(&w, e) < 0)
 		return -1;
 	/* a journal without its first record: nothing was begun */
 	if (w.plan.uuid)
 		settle_all(&w);
-	if (!w.left)
-		return journal_end(w.merge.journal, e);
-	*e = w.first;
+	if (w.left) {
+		*e = w.first;
+		return -1;
+	}
+	if (journal_end(w.merge.journal, e) < 0)
+		return -1;
+	if (w.gave_up.code == ERR_NONE)
+		return 0;
+	*e = w.gave_up;
 	return -1;
 }

@@ -144,6 +144,41 @@ static bool base_newer(const struct plan_disk *disk)
 	       base.st_mtime > overlay.st_mtime + NEWER_S;
 }
 
+static uint64_t written_ns(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * 1000000000u +
+	       (uint64_t)st->st_mtim.tv_nsec;
+}
+
+uint64_t sight_stamp(const char *path)
+{
+	struct stat st;
+
+	/* writing to a device leaves no trace on its node */
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? written_ns(&st)
+							   : 0;
+}
+
+static bool touched(const struct plan_disk *disk)
+{
+	if (disk->stamp == 0)
+		return disk->flat;
+	return sight_stamp(disk->overlay) != disk->stamp;
+}
+
+/* In doubt: not equal. */
+static bool equal(const struct plan_disk *disk)
+{
+	const char *argv[] = { "qemu-img",   "compare",     "-q",
+			       "-f",         "qcow2",       "-F",
+			       disk->format, disk->overlay, disk->base,
+			       NULL };
+	struct proc_run run = { .argv = argv };
+	struct err ignored = ERR_INIT;
+
+	return proc_run(&run, NULL, &ignored) == 0;
+}
+
 char *sight_xml(struct conn *c, const char *uuid, unsigned flags, struct err *e)
 {
 	autodomain virDomainPtr d = conn_domain(c, uuid, e);
@@ -242,9 +277,14 @@ int sight_disk(struct conn *c, const struct plan *plan,
 		s.pivoted = has_pivoted(c, plan, disk);
 	if (s.overlay_there && s.live != TOP_OVERLAY && s.live != TOP_ABOVE) {
 		s.overlay_locked = stray_locked(disk->overlay);
-		s.overlay_empty =
-			s.kept != TOP_OVERLAY && overlay_empty(disk->overlay);
+		s.overlay_empty = !disk->flat && s.kept != TOP_OVERLAY &&
+				  overlay_empty(disk->overlay);
 	}
+	s.touched = s.overlay_there && disk->step == STEP_COMMITTED &&
+		    touched(disk);
+	s.equal = disk->flat && disk->step == STEP_PIVOT && s.exists &&
+		  !s.active && s.kept == TOP_OVERLAY && s.base_newer &&
+		  equal(disk);
 	*sight = s;
 	return 0;
 }

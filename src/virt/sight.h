@@ -30,6 +30,9 @@ int sight_mirror(const char *xml, const char *target, enum sight_mirror *m,
  * topmost image? */
 bool sight_map_empty(const char *json);
 
+/* When a file was last written to, in ns; 0: not told. */
+uint64_t sight_stamp(const char *path);
+
 /* All of it. */
 int sight_disk(struct conn *c, const struct plan *plan,
 	       const struct plan_disk *disk, struct plan_sight *sight,
