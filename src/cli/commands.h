@@ -17,6 +17,7 @@ extern const struct command cmd_export;
 extern const struct command cmd_verify;
 extern const struct command cmd_repair;
 extern const struct command cmd_stats;
+extern const struct command cmd_flatten;
 extern const struct command cmd_forget;
 extern const struct command cmd_gc;
 extern const struct command cmd_recover;

@@ -182,6 +182,26 @@ void result_forget_fini(struct result_forget *r)
 	*r = (struct result_forget){ .points = NULL };
 }
 
+static void flatten_disk_fini(struct result_flatten_disk *d)
+{
+	for (size_t i = 0; i < d->image_count; i++) {
+		free(d->images[i].path);
+		free(d->images[i].format);
+	}
+	free(d->images);
+	free(d->target);
+}
+
+void result_flatten_fini(struct result_flatten *r)
+{
+	for (size_t i = 0; i < r->disk_count; i++)
+		flatten_disk_fini(&r->disks[i]);
+	free(r->disks);
+	free(r->name);
+	result_strings_fini(&r->notes);
+	*r = (struct result_flatten){ .name = NULL };
+}
+
 void result_gc_fini(struct result_gc *r)
 {
 	free(r->wait_host);

@@ -173,6 +173,35 @@ struct result_verify {
 	uint64_t elapsed_ms;
 };
 
+/* flatten */
+struct result_flatten_image {
+	size_t number; /* in its chain; 1 is the base of all */
+	char *path;    /* or NULL */
+	char *format;
+	uint64_t allocated; /* 0: not known */
+	bool merged;        /* its content goes, or went, into the base */
+	bool left;          /* it is there */
+};
+
+struct result_flatten_disk {
+	char *target;
+	struct result_flatten_image *images; /* from the top down, as before */
+	size_t image_count;
+	size_t base; /* number of the image merged into; 0: none */
+	uint64_t bytes;
+	struct err err; /* why not; code ERR_NONE: it can be */
+	bool done;
+};
+
+struct result_flatten {
+	char *name; /* NULL: not found */
+	bool live, dry_run;
+	struct result_flatten_disk *disks;
+	size_t disk_count;
+	struct result_strings notes; /* what was done, what is left */
+	uint64_t elapsed_ms;
+};
+
 /* recover */
 struct result_recover_item {
 	char *domain;
@@ -311,6 +340,7 @@ void result_export_fini(struct result_export *r);
 void result_verify_fini(struct result_verify *r);
 void result_forget_fini(struct result_forget *r);
 void result_gc_fini(struct result_gc *r);
+void result_flatten_fini(struct result_flatten *r);
 void result_recover_fini(struct result_recover *r);
 void result_keys_fini(struct result_keys *r);
 void result_repair_fini(struct result_repair *r);

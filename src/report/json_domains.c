@@ -8,6 +8,7 @@ static void put_chain(json_t *object, const struct result_disk *d)
 	for (size_t i = 0; i < d->chain_len; i++) {
 		json_t *image = json_add_object(chain);
 
+		json_put_number(image, "number", d->chain_len - i);
 		json_put_text(image, "path", d->chain[i].path);
 		json_put_text(image, "format", d->chain[i].format);
 		json_put_text(image, "type", d->chain[i].type);

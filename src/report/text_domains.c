@@ -5,14 +5,21 @@
 #include "report/text.h"
 #include "report/text_parts.h"
 
-static void image_cells(struct table *t, const struct result_image *m,
-			const char *before)
+/* Images of a chain are numbered: 1 is the base of all. */
+static void image_cells(struct table *t, const struct result_disk *d, size_t at)
 {
+	const struct result_image *m = &d->chain[at];
+	const char *before = at == 0 ? "" : "on ";
+	const char *open = m->path == NULL ? "(" : "";
+	const char *close = m->path == NULL ? ")" : "";
+	const char *name = m->path == NULL ? m->type : m->path;
+
 	table_name(t, m->format);
-	if (m->path == NULL)
-		table_cell(t, "%s(%s)", before, m->type);
+	if (d->chain_len == 1)
+		table_cell(t, "%s%s%s", open, name, close);
 	else
-		table_cell(t, "%s%s", before, m->path);
+		table_cell(t, "%s%zu: %s%s%s", before, d->chain_len - at, open,
+			   name, close);
 }
 
 static void disk_rows(struct table *t, const struct result_disk *d)
@@ -31,7 +38,7 @@ static void disk_rows(struct table *t, const struct result_disk *d)
 	for (size_t i = 0; i < d->chain_len; i++) {
 		for (int c = 0; i > 0 && c < 4; c++)
 			table_name(t, "");
-		image_cells(t, &d->chain[i], i == 0 ? "" : "on ");
+		image_cells(t, d, i);
 	}
 }
 

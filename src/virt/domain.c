@@ -331,9 +331,6 @@ struct domain_info *domain_inspect(struct conn *c, const char *name,
 
 struct domain_info *domain_kept(struct conn *c, const char *uuid, struct err *e)
 {
-	struct domain_xml_env env = { .volume = volume_path,
-				      .ctx = conn_ptr(c),
-				      .local = conn_local(c) };
 	autodomain virDomainPtr dom = conn_domain(c, uuid, e);
 
 	if (dom == NULL)
@@ -346,7 +343,7 @@ struct domain_info *domain_kept(struct conn *c, const char *uuid, struct err *e)
 		virt_err(e, "cannot read the kept definition");
 		return NULL;
 	}
-	return domain_xml_read(xml, &env, d, e) < 0 ? NULL : mem_take(&d);
+	return domain_xml_look(c, xml, d, e) < 0 ? NULL : mem_take(&d);
 }
 
 /* -- letting go ------------------------------------------------------- */
