@@ -5,6 +5,7 @@ A test is a function of a Place, marked @test.  It fails by any exception, and
 skips itself by raising Skip with what is missing.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -270,6 +271,34 @@ def instant(place, point, guest):
     return last
 
 
+# -- places that get full
+
+
+@contextlib.contextmanager
+def small(place, name, mib):
+    """A file system of a size, in the lab. Yields its folder."""
+    folder = place.folder / name
+    folder.mkdir(exist_ok=True)
+    place.lab.run("mount", "-t", "tmpfs", "-o", f"size={mib}m", "none",
+                  folder)
+    try:
+        yield folder
+    finally:
+        place.lab.run("umount", folder)
+
+
+def inside(place, folder):
+    """A folder of the lab, as the host sees it."""
+    anchor = (place.lab.dir / "anchor.pid").read_text().strip()
+    return f"/proc/{anchor}/root{folder}"
+
+
+def free(place, folder):
+    """Free bytes of a file system in the lab."""
+    stat = os.statvfs(inside(place, folder))
+    return stat.f_bavail * stat.f_frsize
+
+
 def stop(process):
     """Ends a program that a test has started."""
     if process.poll() is None:
@@ -279,6 +308,6 @@ def stop(process):
 
 __all__ = ["BUSY", "DONE", "FAILED", "INTEGRITY", "KILLED", "LONG", "Lab",
            "LabError", "PARTLY", "PATIENCE", "Place", "Skip", "TESTS",
-           "USAGE", "finish", "go", "healthy", "hears", "instant",
-           "on_own_disks", "only_long", "said", "stop", "stopped", "test",
-           "thawed", "untouched", "wait_until"]
+           "USAGE", "finish", "free", "go", "healthy", "hears", "inside",
+           "instant", "on_own_disks", "only_long", "said", "small", "stop",
+           "stopped", "test", "thawed", "untouched", "wait_until"]

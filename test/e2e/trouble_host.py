@@ -1,40 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trouble with the host: full file systems, libvirtd that goes away."""
 
-import contextlib
 import os
 import signal
 import time
 
-from kit import (DONE, FAILED, PARTLY, PATIENCE, finish, go, healthy, instant,
-                 test, thawed, untouched, wait_until)
+from kit import (DONE, FAILED, PARTLY, PATIENCE, finish, free, go, healthy,
+                 inside, instant, small, test, thawed, untouched, wait_until)
 
 MIB = 1 << 20
-
-
-@contextlib.contextmanager
-def small(place, name, mib):
-    """A file system of a size, in the lab. Yields its folder."""
-    folder = place.folder / name
-    folder.mkdir(exist_ok=True)
-    place.lab.run("mount", "-t", "tmpfs", "-o", f"size={mib}m", "none",
-                  folder)
-    try:
-        yield folder
-    finally:
-        place.lab.run("umount", folder)
-
-
-def inside(place, folder):
-    """A folder of the lab, as the host sees it."""
-    anchor = (place.lab.dir / "anchor.pid").read_text().strip()
-    return f"/proc/{anchor}/root{folder}"
-
-
-def free(place, folder):
-    """Free bytes of a file system in the lab."""
-    stat = os.statvfs(inside(place, folder))
-    return stat.f_bavail * stat.f_frsize
 
 
 def earlier(place, guest):
