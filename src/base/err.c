@@ -106,3 +106,9 @@ void err_clear(struct err *e)
 	e->sys = 0;
 	e->msg[0] = '\0';
 }
+
+bool err_passing(const struct err *e)
+{
+	return e->code != ERR_NONE && e->code != ERR_NOT_FOUND &&
+	       e->code != ERR_INTEGRITY;
+}

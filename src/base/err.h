@@ -13,6 +13,7 @@
  */
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 enum err_code {
 	ERR_NONE = 0,
@@ -57,6 +58,14 @@ int err_sysno(struct err *e, int sys, const char *fmt, ...)
 /* Put "context: " before the message.  Code and sys stay.  Returns -1. */
 int err_ctx(struct err *e, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/*
+ * Does the failure say nothing about the thing that was to be read?  A line
+ * was down, memory short: it may go well the next time.  What is not there, or
+ * is not what was written, is a finding; this is none, and nobody may act as if
+ * it was.
+ */
+bool err_passing(const struct err *e);
 
 /* Forget what happened. */
 void err_clear(struct err *e);

@@ -46,13 +46,15 @@ static int run(struct cli *c)
 	struct result_repair result = { .changed = false };
 	struct err e = ERR_INIT;
 	int rc = job_repair(&c->job, &repair, &result, &e);
-	struct json_end end = cli_end(
-		c, rc, &e,
-		result.left.damage_count > 0 ? CLI_INTEGRITY : CLI_DONE);
+	int exit = result.left.unread > 0 ? CLI_PARTLY : CLI_DONE;
+
+	if (result.left.damage_count > 0)
+		exit = CLI_INTEGRITY;
+	struct json_end end = cli_end(c, rc, &e, exit);
 
 	if (c->global->json)
 		json_repair(c->out, &result, &end);
-	else if (rc == 0 && (cli_wants_text(c) || result.left.damage_count > 0))
+	else if (rc == 0 && (cli_wants_text(c) || exit != CLI_DONE))
 		text_repair(c->out, &result);
 	result_repair_fini(&result);
 	return end.exit;

@@ -51,12 +51,15 @@ static int run(struct cli *c)
 	struct result_verify result = { .damages = NULL };
 	struct err e = ERR_INIT;
 	int rc = job_verify(&c->job, &v, &result, &e);
-	struct json_end end = cli_end(
-		c, rc, &e, result.damage_count > 0 ? CLI_INTEGRITY : CLI_DONE);
+	int exit = result.unread > 0 ? CLI_PARTLY : CLI_DONE;
+
+	if (result.damage_count > 0)
+		exit = CLI_INTEGRITY;
+	struct json_end end = cli_end(c, rc, &e, exit);
 
 	if (c->global->json)
 		json_verify(c->out, &result, &end);
-	else if (rc == 0 && (cli_wants_text(c) || result.damage_count > 0))
+	else if (rc == 0 && (cli_wants_text(c) || exit != CLI_DONE))
 		text_verify(c->out, &result);
 	result_verify_fini(&result);
 	return end.exit;
@@ -70,7 +73,8 @@ const struct command cmd_verify = {
 	.details =
 		"Without POINT the whole repository. Damage is listed with the "
 		"points it touches,\nand the exit code is 5. The next backup "
-		"of the same source stores again what is\nlost.\n\n"
+		"of the same source stores again what is\nlost. What could "
+		"not be read now is no damage: the exit code is 3.\n\n"
 		"sizes looks at small objects and a list of the packs; trees, "
 		"the default, reads\nwhat leads to the data and looks it all "
 		"up; checksums reads all data, and needs\nno key that opens "

@@ -145,6 +145,7 @@ void result_verify_fini(struct result_verify *r)
 {
 	damages_fini(r->damages, r->damage_count);
 	damages_fini(r->healed, r->healed_count);
+	free(r->unread_msg);
 	*r = (struct result_verify){ .damages = NULL };
 }
 

@@ -160,7 +160,10 @@ struct result_damage {
 struct result_verify {
 	const char *level; /* "sizes", "trees", "checksums", "seals", "data" */
 	bool reads;        /* packs, at this level */
-	bool complete;     /* false: there was no time for all of them */
+	bool complete;     /* false: there was no time for all of them, or
+			    * unread > 0 */
+	uint64_t unread;   /* reads that failed, and say nothing of damage */
+	char *unread_msg;  /* the first of these, or NULL */
 	uint64_t sets, points, images, nodes, chunks, packs;
 	uint64_t packs_read, bytes_read;
 	struct result_damage *damages;

@@ -82,6 +82,8 @@ static struct result_damage *copy_damages(const struct verify_damage *from,
 void job_take_verify(const struct verify_result *from, struct result_verify *to)
 {
 	copy_counts(from, to);
+	to->unread = from->unread;
+	to->unread_msg = from->unread > 0 ? mem_strdup(from->unread_msg) : NULL;
 	to->damages = copy_damages(from->damages, from->damage_count);
 	to->damage_count = from->damage_count;
 	to->healed = copy_damages(from->healed, from->healed_count);

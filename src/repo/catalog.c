@@ -40,9 +40,12 @@ static int load_one(void *ctx, const char *name, const struct store_stat *st,
 	struct err why = ERR_INIT;
 
 	(void)st;
-	(void)e;
 	int got = outcome_load(l->repo, name, &set, &why);
 
+	if (got < 0 && err_passing(&why)) {
+		*e = why;
+		return -1;
+	}
 	if (got < 0) {
 		/* gone between listing and reading: forgotten, not damaged */
 		if (why.code != ERR_NOT_FOUND)

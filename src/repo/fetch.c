@@ -300,7 +300,8 @@ static int missing(struct fetch *f, enum blob_class class,
 	hex_encode(id->b, 8, hex);
 	if (why->code == ERR_NONE)
 		index_trouble(f->repo->index, why);
-	return err_set(e, ERR_INTEGRITY, "%s %s... is missing%s%s",
+	return err_set(e, err_passing(why) ? why->code : ERR_INTEGRITY,
+		       "%s %s... is missing%s%s",
 		       class == BLOB_DATA ? "chunk" : "node", hex,
 		       why->msg[0] != '\0' ? ": " : "", why->msg);
 }

@@ -431,7 +431,7 @@ struct sought {
 /* It may be there next time; of several reasons this is the one to tell. */
 static void note_why(struct sought *w, const struct err *why)
 {
-	bool passing = index_passing(why);
+	bool passing = err_passing(why);
 
 	if (passing || !w->unsure)
 		*w->why = *why;
@@ -463,7 +463,7 @@ static bool find_in(struct sought *w, const struct index_segment *s)
 		if (found == 1 && check(w) && w->skip-- == 0)
 			return true;
 	}
-	if (found < 0 && !index_passing(&trouble))
+	if (found < 0 && !err_passing(&trouble))
 		note_unreadable(w->ix, s, &trouble);
 	if (found < 0)
 		note_why(w, &trouble);
@@ -500,6 +500,18 @@ static bool find_tier(struct sought *w, const struct view *v, size_t others,
 	return false;
 }
 
+/* May it be in a segment that could not be opened for now? */
+static bool in_unopened(struct sought *w)
+{
+	struct troubles *t = &w->ix->troubles;
+	struct err why = ERR_INIT;
+
+	if (!troubles_passing(t) || !troubles_first(t, &why))
+		return false;
+	note_why(w, &why);
+	return w->unsure;
+}
+
 int index_find(struct index *ix, const struct index_ask *ask,
 	       enum blob_class class, const struct hash *id,
 	       struct index_hit *hit, struct err *why)
@@ -524,5 +536,5 @@ int index_find(struct index *ix, const struct index_ask *ask,
 			return 1;
 		}
 	}
-	return w.unsure ? -1 : 0;
+	return w.unsure || in_unopened(&w) ? -1 : 0;
 }

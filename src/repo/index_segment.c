@@ -60,12 +60,6 @@ struct index_segment *index_segment_open(struct index_local *local,
 
 /* ---- damage ---------------------------------------------------------- */
 
-bool index_passing(const struct err *e)
-{
-	return e->code != ERR_NONE && e->code != ERR_INTEGRITY &&
-	       e->code != ERR_NOT_FOUND;
-}
-
 static struct kept *kept_now(const struct index_segment *s)
 {
 	return atomic_load_explicit(&s->keeping->kept, memory_order_acquire);
@@ -89,7 +83,7 @@ static int replace(const struct index_segment *s, struct kept *failed,
 			       "and cannot be read again",
 			       s->name);
 	if (index_keep_load(s->local, s->name, &k->shelf, e) < 0) {
-		keeping->hopeless = !index_passing(e);
+		keeping->hopeless = !err_passing(e);
 		return err_ctx(e, "index segment '%s'", s->name);
 	}
 	keeping->mended++;
@@ -110,7 +104,7 @@ static int mend(const struct index_segment *s, struct kept *failed,
 	int mended = replace(s, failed, e);
 
 	pthread_mutex_unlock(&s->keeping->lock);
-	if (mended < 0 && index_passing(&first))
+	if (mended < 0 && err_passing(&first))
 		*e = first;
 	return mended;
 }

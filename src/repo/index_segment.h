@@ -50,9 +50,6 @@ struct index_segment *index_segment_open(struct index_local *local,
 					 const char *name, struct err *e);
 void index_segment_free(struct index_segment *s);
 
-/* Is it a failure that says nothing about what is stored? */
-bool index_passing(const struct err *e);
-
 /* The keys of its first and last node or chunk; false when it has none. */
 bool index_segment_range(const struct index_segment *s, enum blob_class class,
 			 uint64_t *low, uint64_t *high);

@@ -14,6 +14,7 @@ struct trouble {
 void troubles_init(struct troubles *t)
 {
 	pthread_mutex_init(&t->lock, NULL);
+	atomic_init(&t->passing, 0);
 }
 
 void troubles_fini(struct troubles *t)
@@ -34,6 +35,15 @@ static size_t number_of(const struct troubles *t, const char *name)
 	return i;
 }
 
+/* Under the lock: one reason takes the place of another. */
+static void count_passing(struct troubles *t, const struct err *old,
+			  const struct err *new)
+{
+	unsigned n = atomic_load(&t->passing);
+
+	atomic_store(&t->passing, n + err_passing(new) - err_passing(old));
+}
+
 void troubles_note(struct troubles *t, const char *name, const struct err *why)
 {
 	pthread_mutex_lock(&t->lock);
@@ -42,7 +52,9 @@ void troubles_note(struct troubles *t, const char *name, const struct err *why)
 	if (i == t->count) {
 		t->list = mem_grow(t->list, ++t->count, sizeof(*t->list));
 		t->list[i].name = mem_strdup(name);
+		err_clear(&t->list[i].why);
 	}
+	count_passing(t, &t->list[i].why, why);
 	t->list[i].why = *why;
 	pthread_mutex_unlock(&t->lock);
 }
@@ -53,6 +65,9 @@ void troubles_drop(struct troubles *t, const char *name)
 	size_t i = number_of(t, name);
 
 	if (i < t->count) {
+		const struct err none = ERR_INIT;
+
+		count_passing(t, &t->list[i].why, &none);
 		free(t->list[i].name);
 		t->list[i] = t->list[--t->count];
 	}
@@ -71,10 +86,18 @@ bool troubles_has(struct troubles *t, const char *name)
 bool troubles_first(struct troubles *t, struct err *why)
 {
 	pthread_mutex_lock(&t->lock);
+	size_t i = 0;
 	bool any = t->count > 0;
 
+	while (i < t->count && !err_passing(&t->list[i].why))
+		i++;
 	if (any)
-		*why = t->list[0].why;
+		*why = t->list[i < t->count ? i : 0].why;
 	pthread_mutex_unlock(&t->lock);
 	return any;
+}
+
+bool troubles_passing(const struct troubles *t)
+{
+	return atomic_load_explicit(&t->passing, memory_order_acquire) > 0;
 }

@@ -6,6 +6,7 @@
  * index*.c only. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -17,6 +18,7 @@ struct troubles {
 	pthread_mutex_t lock; /* all below; the last one that is taken */
 	struct trouble *list;
 	size_t count;
+	atomic_uint passing; /* so many say nothing about what is stored */
 };
 
 void troubles_init(struct troubles *t);
@@ -29,7 +31,11 @@ void troubles_drop(struct troubles *t, const char *name);
 
 bool troubles_has(struct troubles *t, const char *name);
 
-/* The first one: true, or false when there is none. */
+/* The first one, a passing one (err_passing()) before others: true, or false
+ * when there is none. */
 bool troubles_first(struct troubles *t, struct err *why);
+
+/* Is there a passing one?  It costs nothing to ask. */
+bool troubles_passing(const struct troubles *t);
 
 #endif

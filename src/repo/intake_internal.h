@@ -188,6 +188,11 @@ void worker_free(struct worker *w);
 int worker_extent(struct worker *w, const struct extent_job *job,
 		  struct err *e);
 
+/* Is it known?  What was found in a sibling's segment is leaned on.  Claims
+ * nothing. */
+bool intake_knows(struct intake *in, enum blob_class class,
+		  const struct hash *id);
+
 /* Store an encoded node unless it is known; *id is its id. */
 int worker_node(struct worker *w, const struct buf *node, struct hash *id,
 		struct err *e);

@@ -99,9 +99,8 @@ static bool is_found(struct intake *in, enum blob_class class,
 	return false;
 }
 
-/* Only look: claims nothing. */
-static bool is_known(struct intake *in, enum blob_class class,
-		     const struct hash *id)
+bool intake_knows(struct intake *in, enum blob_class class,
+		  const struct hash *id)
 {
 	return claims_has(in->claims, id) || claims_has(in->leaving, id) ||
 	       is_found(in, class, id);
@@ -111,7 +110,7 @@ static bool is_known(struct intake *in, enum blob_class class,
 static bool claim(struct intake *in, enum blob_class class,
 		  const struct hash *id)
 {
-	return !is_known(in, class, id) && claims_take(in->claims, id);
+	return !intake_knows(in, class, id) && claims_take(in->claims, id);
 }
 
 /* ---- chunks ----------------------------------------------------------- */
@@ -207,7 +206,7 @@ static int store_extent(struct worker *w, const uint8_t *buffer,
 	buf_clear(&w->node);
 	extent_encode(&w->extent, &w->node);
 	cut_node_id(w->hasher, w->node.p, w->node.len, id);
-	if (is_known(w->in, BLOB_NODE, id))
+	if (intake_knows(w->in, BLOB_NODE, id))
 		return 0;
 	if (store_chunks(w, buffer, e) < 0)
 		return -1;

@@ -41,52 +41,67 @@ static void mend_fini(struct mend *m)
 
 /* ---- what is whole here ---------------------------------------------- */
 
-static bool find_good(struct mend *m, enum blob_class class,
-		      const struct hash *id, struct place *place)
+/* 1, 0, -1: what cannot be read for now is not lost. */
+static int find_good(struct mend *m, const struct hash *id, struct place *place,
+		     struct err *e)
 {
 	struct index_ask ask = { .most = TIER_FRAIL };
-	struct err ignored = ERR_INIT;
+	struct err why = ERR_INIT;
 	struct index_hit hit;
+	int found;
 
-	while (index_find(m->p->repo->index, &ask, class, id, &hit, &ignored) ==
-	       1) {
+	while ((found = index_find(m->p->repo->index, &ask, BLOB_NODE, id, &hit,
+				   &why)) == 1) {
 		if (!damage_has_blob(&m->damage, &hit.place.pack,
 				     hit.place.blob)) {
 			*place = hit.place;
-			return true;
+			return 1;
 		}
 		ask.skip++;
 	}
-	return false;
+	if (found < 0)
+		*e = why;
+	return found;
 }
 
-/* A node's bytes, or false where it is lost. */
-static bool read_node(struct mend *m, const struct hash *id,
-		      const uint8_t **data, size_t *size)
+/* A node's bytes: 1; 0 where it is lost; -1. */
+static int read_node(struct mend *m, const struct hash *id,
+		     const uint8_t **data, size_t *size, struct err *e)
 {
-	struct err ignored = ERR_INIT;
 	struct place place;
+	int found = find_good(m, id, &place, e);
 
-	return find_good(m, BLOB_NODE, id, &place) &&
-	       fetch_at(m->fetch, &place, id, data, size, &ignored) == 0;
+	if (found <= 0 || fetch_at(m->fetch, &place, id, data, size, e) == 0)
+		return found;
+	if (err_passing(e))
+		return -1;
+	err_clear(e);
+	return 0;
 }
 
-static bool is_whole(struct mend *m, const struct hash *id)
+/*
+ * Is an extent whole here, and may the session rely on it?  What another
+ * session of this generation has stored is leaned on, as in a backup; what is
+ * only in an older one's segments is stored again.  1, 0, -1.
+ */
+static int is_whole(struct mend *m, const struct hash *id, struct err *e)
 {
 	autofree struct extent *x = mem_alloc(sizeof(*x));
 	struct err ignored = ERR_INIT;
 	const uint8_t *data;
-	struct place place;
 	size_t size;
+	int found = read_node(m, id, &data, &size, e);
 
-	if (!read_node(m, id, &data, &size) ||
-	    extent_decode(data, size, x, &ignored) < 0)
-		return false;
+	if (found <= 0)
+		return found;
+	if (extent_decode(data, size, x, &ignored) < 0 ||
+	    !intake_knows(m->in, BLOB_NODE, id))
+		return 0;
 	for (size_t i = 0; i < x->count; i++)
 		if (!x->runs[i].hole &&
-		    !find_good(m, BLOB_DATA, &x->runs[i].id, &place))
-			return false;
-	return true;
+		    !intake_knows(m->in, BLOB_DATA, &x->runs[i].id))
+			return 0;
+	return 1;
 }
 
 /* ---- what is not ----------------------------------------------------- */
@@ -151,15 +166,20 @@ static int mend_node(struct mend *m, const struct hash *id, unsigned level,
 	if (m->p->o->cancel != NULL && *m->p->o->cancel)
 		return err_set(e, ERR_STOPPED, "stopped");
 	if (level == 0) {
-		if (!is_whole(m, id))
-			return put_extent(m, number, e);
+		int whole = is_whole(m, id, e);
+
+		if (whole <= 0)
+			return whole < 0 ? -1 : put_extent(m, number, e);
 		image_set(m->to, number, id);
 		return 0;
 	}
 	autofree struct inner *n = mem_alloc(sizeof(*n));
+	int found = read_node(m, id, &data, &size, e);
 
-	if (read_node(m, id, &data, &size) &&
-	    inner_decode(data, size, n, &ignored) == 0 && n->level == level)
+	if (found < 0)
+		return -1;
+	if (found == 1 && inner_decode(data, size, n, &ignored) == 0 &&
+	    n->level == level)
 		return mend_children(m, n, level, number, e);
 	return put_span(m, number, tree_span(level) * TREE_FANOUT, e);
 }

@@ -97,6 +97,10 @@ static int put_back(struct repair *p, const char *name, struct err *e)
 
 	if (store_load(from->store, name, OBJECT_MAX_SEGMENT, &b, &why) < 0 ||
 	    check_object(from, name, &b, &why) < 0) {
+		if (err_passing(&why)) {
+			*e = why;
+			return err_ctx(e, "the copy");
+		}
 		talk_say(p->o->talk, TALK_INFO, "'%s' is not in the copy: %s",
 			 name, why.msg);
 		return 0;

@@ -92,54 +92,65 @@ static struct shares *shares_of(struct usage_pack *p)
 
 /* ---- looking up ------------------------------------------------------ */
 
-/* Where an id is: the pack, the slot; or NULL, and it is lost. */
-static struct usage_pack *look_up(struct walk *w, enum blob_class class,
-				  const struct hash *id, struct place *place,
-				  uint32_t *slot)
+/* What could not be read for now is not lost: nothing can be said then. */
+static int is_lost(struct walk *w, const struct err *why, struct err *e)
+{
+	if (err_passing(why)) {
+		*e = *why;
+		return err_ctx(e, "it cannot be told now what is stored");
+	}
+	w->result->lost++;
+	return 0;
+}
+
+/* Where an id is: 1, the pack, the slot; 0, it is lost; -1. */
+static int look_up(struct walk *w, enum blob_class class, const struct hash *id,
+		   struct place *place, struct usage_pack **p, uint32_t *slot,
+		   struct err *e)
 {
 	const struct index_ask ask = { .most = TIER_FRAIL };
 	struct err why = ERR_INIT;
 	struct index_hit hit;
-	struct usage_pack *p = NULL;
 	unsigned rounds = index_rounds(w->repo->index);
 
-	if (index_find(w->repo->index, &ask, class, id, &hit, &why) == 1 ||
-	    (index_last_resort(w->repo->index, rounds) &&
-	     index_find(w->repo->index, &ask, class, id, &hit, &why) == 1)) {
-		*place = hit.place;
-		p = usage_slot(&w->usage, w->repo->footers, place, slot, &why);
-	}
-	w->result->lost += p == NULL;
-	return p;
+	if (index_find(w->repo->index, &ask, class, id, &hit, &why) != 1 &&
+	    (!index_last_resort(w->repo->index, rounds) ||
+	     index_find(w->repo->index, &ask, class, id, &hit, &why) != 1))
+		return is_lost(w, &why, e);
+	*place = hit.place;
+	*p = usage_slot(&w->usage, w->repo->footers, place, slot, &why);
+	return *p != NULL ? 1 : is_lost(w, &why, e);
 }
 
 /* ---- trees ----------------------------------------------------------- */
 
-static void take_chunk(struct walk *w, const struct hash *id)
+static int take_chunk(struct walk *w, const struct hash *id, struct err *e)
 {
 	struct place place;
+	struct usage_pack *p;
 	uint32_t slot;
-	struct usage_pack *p = look_up(w, BLOB_DATA, id, &place, &slot);
+	int found = look_up(w, BLOB_DATA, id, &place, &p, &slot, e);
 
-	if (p == NULL)
-		return;
+	if (found <= 0)
+		return found;
 	struct shares *s = shares_of(p);
 
 	w->result->chunks += usage_set(p, slot);
 	s->owners[place.blob] = join(w, s->owners[place.blob]);
+	return 0;
 }
 
-static uint64_t take_runs(struct walk *w, const struct extent *x)
+static int take_runs(struct walk *w, const struct extent *x, uint64_t *data,
+		     struct err *e)
 {
-	uint64_t data = 0;
-
 	for (size_t i = 0; i < x->count; i++) {
 		if (x->runs[i].hole)
 			continue;
-		data += x->runs[i].pages * (uint64_t)PAGE_SIZE_BYTES;
-		take_chunk(w, &x->runs[i].id);
+		*data += x->runs[i].pages * (uint64_t)PAGE_SIZE_BYTES;
+		if (take_chunk(w, &x->runs[i].id, e) < 0)
+			return -1;
 	}
-	return data;
+	return 0;
 }
 
 static int take_node(struct walk *w, const struct hash *id, unsigned level,
@@ -171,30 +182,27 @@ static int take_below(struct walk *w, const struct place *place,
 	if (ok == 0)
 		ok = level == 0 ? extent_decode(bytes, size, room, &why)
 				: inner_decode(bytes, size, n, &why);
-	if (ok < 0 || (level > 0 && n->level != level)) {
-		w->result->lost++;
-		return 0;
-	}
-	if (level > 0)
-		return take_inner(w, n, level, data, e);
-	*data += take_runs(w, room);
-	return 0;
+	if (ok < 0 || (level > 0 && n->level != level))
+		return is_lost(w, &why, e);
+	return level > 0 ? take_inner(w, n, level, data, e)
+			 : take_runs(w, room, data, e);
 }
 
 /* At most TREE_MAX_DEPTH calls deep.  Adds to *data what is below. */
 static int take_node(struct walk *w, const struct hash *id, unsigned level,
 		     uint64_t *data, struct err *e)
 {
+	struct usage_pack *p;
 	struct place place;
 	uint64_t below = 0;
 	uint32_t slot;
 
 	if (w->o->cancel != NULL && *w->o->cancel)
 		return err_set(e, ERR_STOPPED, "stopped");
-	struct usage_pack *p = look_up(w, BLOB_NODE, id, &place, &slot);
+	int found = look_up(w, BLOB_NODE, id, &place, &p, &slot, e);
 
-	if (p == NULL)
-		return 0;
+	if (found <= 0)
+		return found;
 	struct shares *s = shares_of(p);
 	uint32_t owner = join(w, s->nodes[slot].owner);
 
@@ -383,7 +391,8 @@ static void list_names(struct walk *w)
 
 /* ---- all ------------------------------------------------------------- */
 
-/* What cannot be opened makes things lost; they are counted. */
+/* What cannot be opened makes things lost; they are counted.  (Where it is only
+ * for now, looking things up will fail.) */
 static int open_index(struct walk *w, const struct catalog *c, struct err *e)
 {
 	struct err ignored = ERR_INIT;
@@ -392,7 +401,11 @@ static int open_index(struct walk *w, const struct catalog *c, struct err *e)
 	w->fetch = fetch_new(w->repo, e);
 	if (w->fetch == NULL)
 		return -1;
-	index_refresh(w->repo->index, &generation, &ignored);
+	if (index_refresh(w->repo->index, &generation, &ignored) < 0 &&
+	    err_passing(&ignored)) {
+		*e = ignored;
+		return -1;
+	}
 	for (size_t i = 0; i < c->count; i++)
 		for (size_t k = 0; k < c->sets[i].segment_count; k++)
 			index_open_segment(w->repo->index,

@@ -96,6 +96,25 @@ void verify_object_bad(struct verify *v, const char *name,
 	v->objects[v->object_count++] = o;
 }
 
+void verify_unread(struct verify *v, const struct err *why)
+{
+	struct verify_result *r = v->result;
+
+	pthread_mutex_lock(&v->lock);
+	if (r->unread++ == 0)
+		memcpy(r->unread_msg, why->msg, sizeof(r->unread_msg));
+	pthread_mutex_unlock(&v->lock);
+}
+
+void verify_object_failed(struct verify *v, const char *name,
+			  enum verify_kind kind, const struct err *why)
+{
+	if (err_passing(why))
+		verify_unread(v, why);
+	else
+		verify_object_bad(v, name, kind, NULL, why);
+}
+
 /*
  * Does it hurt nobody?  A blob does not when nothing was looked for in its
  * pack in vain.  Where nothing in a pack can be found, it is not known what
@@ -236,10 +255,10 @@ static int run(struct verify *v, struct err *e)
 	if ((v->level >= VERIFY_TREES || v->suspicious) &&
 	    verify_walk(v, e) < 0)
 		return -1;
+	struct err why = ERR_INIT;
 	int ok = verify_packs(v, e);
 
-	struct err why = ERR_INIT;
-
+	v->result->complete &= v->result->unread == 0;
 	collect(v);
 	if (ok < 0)
 		return -1;

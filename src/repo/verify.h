@@ -61,7 +61,12 @@ struct verify_result {
 	uint64_t nodes, chunks; /* distinct ones */
 	uint64_t packs;         /* that are in use */
 	uint64_t packs_read, bytes_read;
-	bool complete; /* false: no time for all packs */
+	bool complete; /* false: no time for all packs, or unread > 0 */
+
+	/* So often something could not be read now, for a reason that says
+	 * nothing about what is stored: that is no damage, and not noted. */
+	uint64_t unread;
+	char unread_msg[480]; /* the first of these */
 
 	struct verify_damage *damages;
 	size_t damage_count;

@@ -66,6 +66,13 @@ void verify_object_bad(struct verify *v, const char *name,
 		       enum verify_kind kind, const struct id *pack,
 		       const struct err *why);
 
+/* It could not be read for now: no more is known of it.  From any thread. */
+void verify_unread(struct verify *v, const struct err *why);
+
+/* An object is damaged, or, as why says, could not be read for now. */
+void verify_object_failed(struct verify *v, const char *name,
+			  enum verify_kind kind, const struct err *why);
+
 /* Part of the image where the walk is. */
 void verify_range_bad(struct verify *v, uint64_t offset, uint64_t size,
 		      const struct err *why);

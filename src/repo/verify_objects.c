@@ -25,6 +25,7 @@ struct seen {
 	char **names;
 	size_t count, room;
 	struct idset keys;
+	bool key_unread; /* some may be whole, and not in keys */
 };
 
 static void seen_fini(struct seen *s)
@@ -147,12 +148,14 @@ static void check_small(struct seen *s)
 		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 			struct err e = ERR_INIT;
 
-			if (starts(s->names[i], kinds[k].prefix) &&
-			    kinds[k].check(s, s->names[i], &e) < 0 &&
-			    e.code != ERR_NOT_FOUND) /* gone since */
-				verify_object_bad(s->v, s->names[i],
-						  kind_of(s->names[i]), NULL,
-						  &e);
+			if (!starts(s->names[i], kinds[k].prefix) ||
+			    kinds[k].check(s, s->names[i], &e) == 0)
+				continue;
+			s->key_unread |= kind_of(s->names[i]) == VERIFY_KEY &&
+					 err_passing(&e);
+			if (e.code != ERR_NOT_FOUND) /* gone since */
+				verify_object_failed(s->v, s->names[i],
+						     kind_of(s->names[i]), &e);
 		}
 	}
 }
@@ -246,8 +249,8 @@ static void check_segment(struct verify *v, const char *name, bool gone,
 		return;
 	if (e.code == ERR_NOT_FOUND && gone)
 		return;
-	v->suspicious = true;
-	verify_object_bad(v, name, VERIFY_SMALL, NULL, &e);
+	v->suspicious |= !err_passing(&e);
+	verify_object_failed(v, name, VERIFY_SMALL, &e);
 }
 
 static void check_listed(struct verify *v, const struct generation *g,
@@ -341,13 +344,15 @@ static void check_key(struct seen *s, const struct usage_pack *p,
 
 	if (bytes_zero(p->key.b, ID_SIZE) || idset_has(&s->keys, p->key.b))
 		return;
+	hex_encode(p->key.b, ID_SIZE, hex);
+	snprintf(name, sizeof(name), "ring/%s", hex);
+	if (s->key_unread && has_name(s, name))
+		return;
 	v->suspicious = true;
 	damage_add_pack(&v->bad, p->class, &p->id);
 	damage_add_pack(&v->found, p->class, &p->id);
 	if (!idset_add(lost, p->key.b))
 		return;
-	hex_encode(p->key.b, ID_SIZE, hex);
-	snprintf(name, sizeof(name), "ring/%s", hex);
 	err_set(&e, ERR_INTEGRITY,
 		"this data key is lost, and all that is sealed under it");
 	if (!has_name(s, name))
@@ -394,8 +399,13 @@ static void check_orphan(struct seen *s, const char *name,
 	char session[OUTCOME_NAME];
 
 	snprintf(session, sizeof(session), "sess/%s", name + strlen("points/"));
-	if (has_name(s, session) ||
-	    outcome_load(s->v->repo, name, &set, &e) != 1)
+	if (has_name(s, session))
+		return;
+	int got = outcome_load(s->v->repo, name, &set, &e);
+
+	if (got < 0 && err_passing(&e))
+		verify_unread(s->v, &e);
+	if (got != 1)
 		return;
 	for (size_t i = 0; i < set.point_count; i++) {
 		if (tombs_find(tombs, &set.session, &set.points[i].id,

@@ -57,6 +57,7 @@ struct scan {
 	uint64_t at;   /* offset of what is in the window */
 	size_t have;   /* bytes in it */
 	bool bad;      /* a blob is */
+	bool unread;   /* something in it could not be read for now */
 };
 
 /* ---- blobs ----------------------------------------------------------- */
@@ -92,6 +93,12 @@ static void blob_bad(struct scan *s, uint32_t number, struct err *why)
 	s->bad = true;
 }
 
+static void scan_unread(struct scan *s, const struct err *why)
+{
+	verify_unread(s->m->g->v, why);
+	s->unread = true;
+}
+
 static void check_blob(struct scan *s, uint32_t number, const uint8_t *sealed)
 {
 	struct fetch *f = s->m->fetch;
@@ -101,8 +108,12 @@ static void check_blob(struct scan *s, uint32_t number, const uint8_t *sealed)
 		return;
 	if ((s->level >= VERIFY_DATA
 		     ? fetch_check_blob(f, s->use, number, sealed, &e)
-		     : fetch_open(f, s->use, number, sealed, s->m->raw, &e)) <
+		     : fetch_open(f, s->use, number, sealed, s->m->raw, &e)) ==
 	    0)
+		return;
+	if (err_passing(&e))
+		scan_unread(s, &e); /* its data key could not */
+	else
 		blob_bad(s, number, &e);
 }
 
@@ -207,7 +218,7 @@ static bool can_open(const struct verify *v, enum blob_class class)
 	return class == BLOB_NODE || v->repo->keys->has_secret;
 }
 
-/* That the sum is wrong is no damage of the one point that was asked for. */
+/* The sum is wrong; that is no damage of the one point that was asked for. */
 static void bad_sum(struct scan *s)
 {
 	struct round *g = s->m->g;
@@ -218,9 +229,16 @@ static void bad_sum(struct scan *s)
 
 	if (s->level == VERIFY_CHECKSUMS && open) {
 		s->level = VERIFY_SEALS;
-		if (scan_body(s, &sum, &e) < 0)
+		if (scan_body(s, &sum, &e) < 0) {
+			if (err_passing(&e)) {
+				scan_unread(s, &e);
+				return;
+			}
 			open = false;
+		}
 	}
+	if (s->unread)
+		return; /* another time */
 	err_set(&e, ERR_INTEGRITY, "its checksum is wrong%s",
 		open && !s->bad ? ", though all that is in it can be read"
 				: "");
@@ -228,7 +246,8 @@ static void bad_sum(struct scan *s)
 		pack_bad(g, s->name, h->class, &h->pack, !open, &e);
 }
 
-static void scan_pack(struct member *m, const char *name,
+/* True when all of it was read. */
+static bool scan_pack(struct member *m, const char *name,
 		      const struct footer_use *use)
 {
 	struct scan s = { .m = m, .use = use, .name = name };
@@ -237,15 +256,21 @@ static void scan_pack(struct member *m, const char *name,
 
 	s.level = m->g->v->level;
 	sort_blobs(&s);
-	if (scan_body(&s, &sum, &e) < 0)
+	if (scan_body(&s, &sum, &e) == 0) {
+		if (!hash_equal(&sum, &use->sum))
+			bad_sum(&s);
+	} else if (err_passing(&e)) {
+		scan_unread(&s, &e);
+	} else {
 		pack_bad(m->g, name, use->header.class, &use->header.pack, true,
 			 &e);
-	else if (!hash_equal(&sum, &use->sum))
-		bad_sum(&s);
+	}
 	free(s.by_offset);
+	return !s.unread;
 }
 
-static void read_pack(struct member *m, enum blob_class class,
+/* True when all of it was read, or never can be. */
+static bool read_pack(struct member *m, enum blob_class class,
 		      const struct id *pack)
 {
 	struct repo *r = m->g->v->repo;
@@ -256,11 +281,17 @@ static void read_pack(struct member *m, enum blob_class class,
 	pack_name(class, pack, name);
 	if (footer_load(r->store, r->keys->meta_key, class, pack, &use, &e) <
 	    0) {
+		if (err_passing(&e)) {
+			verify_unread(m->g->v, &e);
+			return false;
+		}
 		pack_bad(m->g, name, class, pack, true, &e);
-		return;
+		return true;
 	}
-	scan_pack(m, name, &use);
+	bool read = scan_pack(m, name, &use);
+
 	footer_fini(&use.footer);
+	return read;
 }
 
 /* ---- threads --------------------------------------------------------- */
@@ -305,8 +336,8 @@ static int read_packs(struct member *m, struct err *e)
 		pthread_mutex_unlock(&g->v->lock);
 		if (p == NULL)
 			return 0;
-		read_pack(m, p->class, &p->id);
-		pack_done(g, p);
+		if (read_pack(m, p->class, &p->id))
+			pack_done(g, p);
 	}
 }
 

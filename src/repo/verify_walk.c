@@ -27,31 +27,36 @@ static void note_hurt(struct verify *v, const struct place *p)
 }
 
 /* A place that is in the index, of which its pack says the same, and whose
- * blob is not known to be damaged. */
-static bool find_place(struct verify *v, enum blob_class class,
-		       const struct hash *id, bool noted, struct place *place,
-		       struct err *e)
+ * blob is not known to be damaged.  1; 0; -1 when that is not known now. */
+static int find_place(struct verify *v, enum blob_class class,
+		      const struct hash *id, bool noted, struct place *place,
+		      struct err *e)
 {
 	struct index_ask ask = { .most = TIER_FRAIL };
 	struct index_hit hit;
+	int found;
 
-	while (index_find(v->repo->index, &ask, class, id, &hit, e) == 1) {
+	while ((found = index_find(v->repo->index, &ask, class, id, &hit, e)) ==
+	       1) {
 		if (!is_bad(v, &hit.place, noted)) {
 			*place = hit.place;
-			return true;
+			return 1;
 		}
 		err_set(e, ERR_INTEGRITY, "blob %u of its pack is damaged",
 			hit.place.blob);
 		ask.skip++;
 	}
-	return false;
+	return found;
 }
 
-static bool find_good(struct verify *v, enum blob_class class,
-		      const struct hash *id, struct place *place, struct err *e)
+static int find_good(struct verify *v, enum blob_class class,
+		     const struct hash *id, struct place *place, struct err *e)
 {
-	return find_place(v, class, id, false, place, e) ||
-	       (verify_reads(v) && find_place(v, class, id, true, place, e));
+	int found = find_place(v, class, id, false, place, e);
+
+	return found == 0 && verify_reads(v)
+		       ? find_place(v, class, id, true, place, e)
+		       : found;
 }
 
 /* The packs where it was, and no more is. */
@@ -76,10 +81,16 @@ static int look_up(struct verify *v, enum blob_class class,
 	struct err why = ERR_INIT;
 	char hex[17];
 
-	if (find_good(v, class, id, place, &why) ||
-	    (index_last_resort(v->repo->index, rounds) &&
-	     find_good(v, class, id, place, &why)))
+	int found = find_good(v, class, id, place, &why);
+
+	if (found == 0 && index_last_resort(v->repo->index, rounds))
+		found = find_good(v, class, id, place, &why);
+	if (found == 1)
 		return 0;
+	if (found < 0) {
+		*e = why;
+		return -1;
+	}
 	blame(v, class, id);
 	hex_encode(id->b, 8, hex);
 	if (why.code == ERR_NONE)
@@ -102,46 +113,73 @@ static bool is_used(struct verify *v, const struct place *p)
 
 static void set_used(struct verify *v, const struct place *p, uint64_t *count)
 {
-	struct err ignored = ERR_INIT;
+	struct err why = ERR_INIT;
 	uint32_t slot;
 	struct usage_pack *pack =
-		usage_slot(&v->usage, v->repo->footers, p, &slot, &ignored);
+		usage_slot(&v->usage, v->repo->footers, p, &slot, &why);
 
 	if (pack != NULL)
 		*count += usage_set(pack, slot);
+	else if (err_passing(&why))
+		verify_unread(v, &why);
 }
 
 /* ---- nodes ----------------------------------------------------------- */
 
-static bool check_runs(struct verify *v, const struct extent *x,
-		       uint64_t number)
+/* How it is below a node; of several the last counts. */
+enum health {
+	WELL,
+	UNREAD, /* something could not be read for now */
+	LOST,
+};
+
+static void worsen(enum health *h, enum health other)
 {
-	uint64_t at = number * EXTENT_SIZE;
-	bool fine = true;
-
-	for (size_t i = 0; i < x->count; i++) {
-		uint64_t size = x->runs[i].pages * (uint64_t)PAGE_SIZE_BYTES;
-		struct err e = ERR_INIT;
-		struct place p;
-
-		if (x->runs[i].hole) {
-			/* nothing to look for */
-		} else if (look_up(v, BLOB_DATA, &x->runs[i].id, &p, &e) < 0) {
-			verify_range_bad(v, at, size, &e);
-			fine = false;
-		} else {
-			set_used(v, &p, &v->result->chunks);
-		}
-		at += size;
-	}
-	return fine;
+	*h = other > *h ? other : *h;
 }
 
-static bool bad_node(struct verify *v, uint64_t number, uint64_t span,
-		     const struct err *e)
+static enum health check_run(struct verify *v, const struct run *run,
+			     uint64_t at)
 {
+	struct err e = ERR_INIT;
+	struct place p;
+
+	if (run->hole)
+		return WELL;
+	if (look_up(v, BLOB_DATA, &run->id, &p, &e) == 0) {
+		set_used(v, &p, &v->result->chunks);
+		return WELL;
+	}
+	if (err_passing(&e)) {
+		verify_unread(v, &e);
+		return UNREAD;
+	}
+	verify_range_bad(v, at, run->pages * (uint64_t)PAGE_SIZE_BYTES, &e);
+	return LOST;
+}
+
+static enum health check_runs(struct verify *v, const struct extent *x,
+			      uint64_t number)
+{
+	uint64_t at = number * EXTENT_SIZE;
+	enum health h = WELL;
+
+	for (size_t i = 0; i < x->count; i++) {
+		worsen(&h, check_run(v, &x->runs[i], at));
+		at += x->runs[i].pages * (uint64_t)PAGE_SIZE_BYTES;
+	}
+	return h;
+}
+
+static enum health bad_node(struct verify *v, uint64_t number, uint64_t span,
+			    const struct err *e)
+{
+	if (err_passing(e)) {
+		verify_unread(v, e);
+		return UNREAD;
+	}
 	verify_range_bad(v, number * EXTENT_SIZE, span * EXTENT_SIZE, e);
-	return false;
+	return LOST;
 }
 
 /* The blob at a node's place does not open. */
@@ -154,30 +192,26 @@ static void bad_place(struct verify *v, const struct place *p)
 }
 
 /*
- * Fetch a node from a place where it can be read.  A failure is a damage of
- * all that is below it.  1: it was walked already, and all is well below.
+ * Fetch a node from a place where it can be read.  1; 0: it was walked already,
+ * and all is well below; -1.
  */
-static int get_node(struct verify *v, const struct hash *id, uint64_t number,
-		    uint64_t span, struct place *p, const uint8_t **data,
-		    size_t *size)
+static int get_node(struct verify *v, const struct hash *id, struct place *p,
+		    const uint8_t **data, size_t *size, struct err *e)
 {
-	struct err e = ERR_INIT;
-
-	while (look_up(v, BLOB_NODE, id, p, &e) == 0) {
+	while (look_up(v, BLOB_NODE, id, p, e) == 0) {
 		if (is_used(v, p))
-			return 1;
-		if (fetch_at(v->fetch, p, id, data, size, &e) == 0)
 			return 0;
-		if (e.code != ERR_INTEGRITY && e.code != ERR_NOT_FOUND)
+		if (fetch_at(v->fetch, p, id, data, size, e) == 0)
+			return 1;
+		if (err_passing(e))
 			break;
 		bad_place(v, p);
 	}
-	bad_node(v, number, span, &e);
 	return -1;
 }
 
-static bool check_extent(struct verify *v, const uint8_t *data, size_t size,
-			 uint64_t number)
+static enum health check_extent(struct verify *v, const uint8_t *data,
+				size_t size, uint64_t number)
 {
 	autofree struct extent *x = mem_alloc(sizeof(*x));
 	struct err e = ERR_INIT;
@@ -187,16 +221,16 @@ static bool check_extent(struct verify *v, const uint8_t *data, size_t size,
 	return check_runs(v, x, number);
 }
 
-static bool check_node(struct verify *v, const struct hash *id, unsigned level,
-		       uint64_t number);
+static enum health check_node(struct verify *v, const struct hash *id,
+			      unsigned level, uint64_t number);
 
-static bool check_inner(struct verify *v, const uint8_t *data, size_t size,
-			unsigned level, uint64_t number)
+static enum health check_inner(struct verify *v, const uint8_t *data,
+			       size_t size, unsigned level, uint64_t number)
 {
 	autofree struct inner *n = mem_alloc(sizeof(*n));
 	uint64_t span = tree_span(level);
 	struct err e = ERR_INIT;
-	bool fine = true;
+	enum health h = WELL;
 
 	if (inner_decode(data, size, n, &e) < 0)
 		return bad_node(v, number, span * TREE_FANOUT, &e);
@@ -205,10 +239,10 @@ static bool check_inner(struct verify *v, const uint8_t *data, size_t size,
 		return bad_node(v, number, span * TREE_FANOUT, &e);
 	}
 	for (size_t i = 0; i < TREE_FANOUT; i++)
-		if (n->present[i] &&
-		    !check_node(v, &n->child[i], level - 1, number + i * span))
-			fine = false;
-	return fine;
+		if (n->present[i])
+			worsen(&h, check_node(v, &n->child[i], level - 1,
+					      number + i * span));
+	return h;
 }
 
 /* Something below the node is lost: wherever it is, a writer must not take it
@@ -228,29 +262,30 @@ static void note_frail(struct verify *v, const struct hash *id)
 
 /* The depth is bounded by the format: at most TREE_MAX_DEPTH calls deep.  The
  * same subtree may stand anywhere: only its ids matter. */
-static bool check_node(struct verify *v, const struct hash *id, unsigned level,
-		       uint64_t number)
+static enum health check_node(struct verify *v, const struct hash *id,
+			      unsigned level, uint64_t number)
 {
 	uint64_t span = level > 0 ? tree_span(level) * TREE_FANOUT : 1;
-	struct err stopped = ERR_INIT;
+	struct err e = ERR_INIT;
 	const uint8_t *data;
 	struct place p;
 	size_t size;
 
-	if (verify_alive(v, &stopped) < 0)
-		return false;
-	int got = get_node(v, id, number, span, &p, &data, &size);
+	if (verify_alive(v, &e) < 0)
+		return UNREAD;
+	int got = get_node(v, id, &p, &data, &size, &e);
 
-	if (got != 0)
-		return got > 0;
-	bool fine = level == 0 ? check_extent(v, data, size, number)
-			       : check_inner(v, data, size, level, number);
+	/* a failure is one of all that is below it */
+	if (got <= 0)
+		return got == 0 ? WELL : bad_node(v, number, span, &e);
+	enum health h = level == 0 ? check_extent(v, data, size, number)
+				   : check_inner(v, data, size, level, number);
 
-	if (fine)
+	if (h == WELL)
 		set_used(v, &p, &v->result->nodes);
-	else
+	else if (h == LOST)
 		note_frail(v, id);
-	return fine;
+	return h;
 }
 
 /* ---- images, points, sets -------------------------------------------- */

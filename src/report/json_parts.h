@@ -39,6 +39,9 @@ void json_finish(FILE *out, json_t *root, const struct json_end *end);
 
 void json_put_damages(json_t *root, const char *key,
 		      const struct result_damage *d, size_t count);
+/* What could not be read: how often, and the first reason. */
+void json_put_unread(json_t *root, const struct result_verify *r);
+
 void json_put_point(json_t *object, const struct result_point *p);
 
 #endif

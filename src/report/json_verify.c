@@ -22,6 +22,13 @@ void json_put_damages(json_t *root, const char *key,
 		put_damage(json_add_object(damages), &d[i]);
 }
 
+void json_put_unread(json_t *root, const struct result_verify *r)
+{
+	json_put_number(root, "unread", r->unread);
+	if (r->unread > 0)
+		json_put_text(root, "unread_reason", r->unread_msg);
+}
+
 void json_verify(FILE *out, const struct result_verify *r,
 		 const struct json_end *end)
 {
@@ -32,6 +39,7 @@ void json_verify(FILE *out, const struct result_verify *r,
 	json_put_text(root, "level", r->level);
 	json_put_bool(root, "read_data", strcmp(r->level, "data") == 0);
 	json_put_bool(root, "complete", r->complete);
+	json_put_unread(root, r);
 	json_put_number(root, "sets", r->sets);
 	json_put_number(root, "points", r->points);
 	json_put_number(root, "images", r->images);

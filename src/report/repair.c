@@ -32,14 +32,19 @@ void text_repair(FILE *out, const struct result_repair *r)
 	text_count(before, sizeof(before), r->damages_before, "damage",
 		   "damages");
 	done(out, r);
+	text_unread(out, &r->left);
 	if (r->damages_before == 0) {
-		text_line(out, "nothing is damaged, in %s", time);
+		text_line(out, "nothing is %s, in %s",
+			  r->left.unread > 0 ? "seen to be damaged" : "damaged",
+			  time);
 		return;
 	}
 	if (r->left.damage_count > 0)
 		text_damages(out, r->left.damages, r->left.damage_count);
 	if (r->left.damage_count == 0)
-		text_line(out, "%s found, all is well now, in %s", before,
+		text_line(out, "%s found, %s, in %s", before,
+			  r->left.unread > 0 ? "none seen any more"
+					     : "all is well now",
 			  time);
 	else
 		text_line(out,
@@ -57,6 +62,7 @@ void json_repair(FILE *out, const struct result_repair *r,
 	json_put_damages(root, "damages", r->left.damages,
 			 r->left.damage_count);
 	json_put_damages(root, "healed", r->left.healed, r->left.healed_count);
+	json_put_unread(root, &r->left);
 	json_put_number(root, "damages_before", r->damages_before);
 	json_put_bool(root, "changed", r->changed);
 	json_put_number(root, "objects", r->objects);

@@ -20,6 +20,9 @@ void text_show(FILE *out, const struct result_points *r);
 void text_restore(FILE *out, const struct result_restore *r);
 void text_export(FILE *out, const struct result_export *r);
 void text_damages(FILE *out, const struct result_damage *d, size_t count);
+
+/* What could not be read now, where there was any. */
+void text_unread(FILE *out, const struct result_verify *r);
 void text_verify(FILE *out, const struct result_verify *r);
 void text_recover(FILE *out, const struct result_recover *r);
 

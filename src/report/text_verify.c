@@ -77,9 +77,23 @@ static void reading(FILE *out, const struct result_verify *r)
 	num_size_text(r->bytes_read, read);
 	text_count(packs, sizeof(packs), r->packs_read, "pack", "packs");
 	text_line(out, "read %s, %s%s", packs, read,
-		  r->complete ? ""
-			      : "; there was no time for all: the next run "
-				"goes on");
+		  r->complete || r->unread > 0
+			  ? ""
+			  : "; there was no time for all: the next run "
+			    "goes on");
+}
+
+void text_unread(FILE *out, const struct result_verify *r)
+{
+	char unread[TEXT_COUNT];
+
+	if (r->unread == 0)
+		return;
+	text_count(unread, sizeof(unread), r->unread, "read", "reads");
+	text_line(out,
+		  "%s failed, which says nothing about what is stored: look "
+		  "again once the store answers; first: %s",
+		  unread, r->unread_msg);
 }
 
 void text_verify(FILE *out, const struct result_verify *r)
@@ -96,7 +110,8 @@ void text_verify(FILE *out, const struct result_verify *r)
 		   "damages");
 	if (r->damage_count > 0)
 		text_damages(out, r->damages, r->damage_count);
-	const char *how = r->damage_count == 0 ? "all is well" : found;
+	const char *well = r->unread > 0 ? "no damage seen" : "all is well";
+	const char *how = r->damage_count == 0 ? well : found;
 
 	if (r->points > 0)
 		text_line(out,
@@ -112,6 +127,7 @@ void text_verify(FILE *out, const struct result_verify *r)
 			  "%s of packs left that hurt nobody: what is needed "
 			  "of them is stored elsewhere, too",
 			  healed);
+	text_unread(out, r);
 	reading(out, r);
 	ages(out, r);
 }

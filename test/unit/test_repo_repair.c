@@ -11,6 +11,7 @@
 #include "repo/collect.h"
 #include "repo/damage.h"
 #include "repo/repair.h"
+#include "repo/session.h"
 #include "repo_kit.h"
 
 /*
@@ -247,6 +248,76 @@ static void test_from_other(void **state)
 	from_other("ring/", KIT_GONE);
 }
 
+static void back_up_one(const struct kit *k, struct store *s,
+			const struct fake *f)
+{
+	AUTO(repo_close_at) struct repo *r = kit_open(k, s);
+
+	kit_backup_one(r, f, NULL);
+}
+
+/* How many segments of other sessions do sets without points name? */
+static size_t count_leans(struct store *s)
+{
+	AUTO(repo_close_at) struct repo *r = kit_open(&kit, s);
+	AUTO(kit_names_fini) struct kit_names n;
+	size_t leans = 0;
+
+	kit_list(s, "points/", &n);
+	for (size_t i = 0; i < n.count; i++) {
+		AUTO(set_fini) struct set set = { .point_count = 0 };
+		struct err e = ERR_INIT;
+		char own[SEGMENT_NAME];
+
+		assert_int_equal(outcome_load(r, n.names[i], &set, &e), 1);
+		segment_name(&set.session, 0, own);
+		for (size_t k = 0;
+		     set.point_count == 0 && k < set.segment_count; k++)
+			leans += strncmp(set.segments[k], own,
+					 strlen(own) - 1) != 0;
+	}
+	return leans;
+}
+
+/* What the repair's set relies on it names: extents that are whole are in
+ * segments of another session, and no chunk of theirs was looked up. */
+static void test_names_all(void **state)
+{
+	const struct fake first = { .size = 4 * EXTENT_SIZE, .seed = 3 };
+	const struct fake second = { .size = 5 * EXTENT_SIZE, .seed = 3 };
+	struct kit own;
+	struct store *s, *other;
+	AUTO(kit_names_fini) struct kit_names old;
+	AUTO(kit_names_fini) struct kit_names packs;
+	struct repair_result result;
+
+	(void)state;
+	own = kit;
+	kit_init(&kit);
+	s = kit_create_mem(&kit);
+	other = kit_create_mem(&other_kit);
+	back_up_one(&kit, s, &first);
+	kit_list(s, "data/", &old);
+	back_up_one(&kit, s, &second);
+	back_up_one(&other_kit, other, &second);
+	kit_list(s, "data/", &packs);
+	for (size_t i = 0, k = 0; i < packs.count; i++) {
+		if (k < old.count && strcmp(packs.names[i], old.names[k]) == 0)
+			k++;
+		else
+			kit_harm(s, packs.names[i], KIT_GONE);
+	}
+	repair(s, &other_kit, other, &result);
+	assert_int_equal(result.images, 1);
+	assert_int_equal(result.after.damage_count, 0);
+	repair_result_fini(&result);
+	assert_true(count_leans(s) > 0);
+	store_close(s);
+	store_close(other);
+	kit_fini(&kit);
+	kit = own;
+}
+
 /* The same names and times, and another content: nothing is taken. */
 static void test_other_content(void **state)
 {
@@ -343,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_from_copy),
 		cmocka_unit_test(test_from_damaged_copy),
 		cmocka_unit_test(test_from_other),
+		cmocka_unit_test(test_names_all),
 		cmocka_unit_test(test_other_content),
 		cmocka_unit_test(test_index),
 		cmocka_unit_test(test_collected_index),

@@ -7,8 +7,11 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "odd_store.h"
 #include "repo/checked.h"
 #include "repo/damage.h"
+#include "repo/repair.h"
+#include "repo/stats.h"
 #include "repo/verify.h"
 #include "repo_kit.h"
 
@@ -129,6 +132,145 @@ static void test_stopped(void **state)
 	assert_int_equal(kit_count(s, "notes/"), 0);
 }
 
+/* ---- a store that does not answer for the moment ------------------------- */
+
+static bool is_name(void *ctx, const char *name)
+{
+	return strcmp(ctx, name) == 0;
+}
+
+static struct repo *open_failing(struct store *s, const struct odd *odd)
+{
+	struct err e = ERR_INIT;
+	struct store *o = store_odd_new(store_mem_share(s), odd);
+	struct repo *r = kit_try_open(&kit, o, NULL, &e);
+
+	assert_true(r != NULL || err_passing(&e));
+	return r;
+}
+
+/* Nothing is said to be damaged, or noted as such. */
+static void verify_failing(struct store *s, char *name)
+{
+	const struct odd odd = { .fails = is_name, .ctx = name };
+	const struct verify_options o = { .level = VERIFY_DATA,
+					  .threads = 1,
+					  .talk = &talk_none };
+	AUTO(repo_close_at) struct repo *r = open_failing(s, &odd);
+	AUTO(catalog_fini) struct catalog c = { .count = 0 };
+	AUTO(verify_result_fini) struct verify_result v = { .unread = 0 };
+	struct err e = ERR_INIT;
+	int ok;
+
+	if (r == NULL)
+		return;
+	ok = catalog_load(r, &c, &e);
+	if (ok == 0)
+		ok = verify_run(r, &c, &o, &v, &e);
+	if (ok < 0 && !err_passing(&e))
+		fail_msg("'%s': %s", name, e.msg);
+	if (v.damage_count > 0 || v.healed_count > 0)
+		fail_msg("'%s' is damaged: '%s': %s", name, v.damages[0].object,
+			 v.damages[0].msg);
+	/* who reads it at all says so */
+	if (ok == 0 && strncmp(name, "beat/", 5) != 0)
+		assert_true(v.unread > 0 && !v.complete);
+	if (ok == 0 && v.unread > 0)
+		assert_non_null(strstr(v.unread_msg, "the line is down"));
+	assert_int_equal(kit_count(s, DAMAGE_PREFIX), 0);
+}
+
+/* What it was asked for is told, or that it cannot be told now. */
+static void stats_failing(struct store *s, char *name)
+{
+	const struct odd odd = { .fails = is_name, .ctx = name };
+	const struct stats_options o = { .cancel = NULL };
+	AUTO(repo_close_at) struct repo *r = open_failing(s, &odd);
+	AUTO(catalog_fini) struct catalog c = { .count = 0 };
+	AUTO(stats_result_fini) struct stats_result st = { .lost = 0 };
+	struct err e = ERR_INIT;
+
+	if (r == NULL)
+		return;
+	int ok = catalog_load(r, &c, &e);
+
+	if (ok == 0)
+		ok = stats_run(r, &c, &o, &st, &e);
+	if (ok < 0 && !err_passing(&e))
+		fail_msg("'%s': %s", name, e.msg);
+	if (ok == 0 && st.lost > 0)
+		fail_msg("'%s': %llu lost", name, (unsigned long long)st.lost);
+}
+
+static void repair_failing(struct store *s, char *name)
+{
+	const struct odd odd = { .fails = is_name, .ctx = name };
+	AUTO(repo_close_at) struct repo *r = open_failing(s, &odd);
+	AUTO(repo_close_at) struct repo *copy = kit_open(&kit, whole);
+	const struct repair_options o = { .from = copy,
+					  .level = VERIFY_DATA,
+					  .talk = &talk_none };
+	AUTO(repair_result_fini) struct repair_result result = { 0 };
+	struct err e = ERR_INIT;
+
+	if (r == NULL)
+		return;
+	int ok = repair_run(r, &o, &result, &e);
+
+	if (ok < 0 && !err_passing(&e))
+		fail_msg("'%s': %s", name, e.msg);
+	assert_false(result.changed);
+	assert_int_equal(kit_count(s, "aside/"), 0);
+}
+
+static void test_passing(void **state)
+{
+	AUTO(kit_names_fini) struct kit_names n;
+
+	(void)state;
+	kit_list(whole, "", &n);
+	for (size_t i = 0; i < n.count; i++) {
+		AUTO(store_close_at) struct store *s = kit_clone(whole);
+
+		if (strcmp(n.names[i], "config") == 0)
+			continue;
+		verify_failing(s, n.names[i]);
+		stats_failing(s, n.names[i]);
+		repair_failing(s, n.names[i]);
+	}
+	kit_verify_clean(&kit, whole);
+}
+
+/* The same with damage beside it: that is found, and nothing else is. */
+static void test_passing_and_damage(void **state)
+{
+	AUTO(store_close_at) struct store *s = kit_clone(whole);
+	AUTO(kit_names_fini) struct kit_names packs;
+	const struct verify_options o = { .level = VERIFY_DATA,
+					  .threads = 1,
+					  .talk = &talk_none };
+	AUTO(catalog_fini) struct catalog c;
+	AUTO(verify_result_fini) struct verify_result v;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	kit_list(s, "data/", &packs);
+	assert_true(packs.count > 1);
+	kit_harm(s, packs.names[0], KIT_FLIPPED);
+	const struct odd odd = { .fails = is_name, .ctx = packs.names[1] };
+	AUTO(repo_close_at) struct repo *r = open_failing(s, &odd);
+
+	assert_non_null(r);
+	assert_int_equal(catalog_load(r, &c, &e), 0);
+	if (verify_run(r, &c, &o, &v, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_true(v.damage_count > 0 && v.unread > 0 && !v.complete);
+	for (size_t i = 0; i < v.damage_count; i++)
+		if (v.damages[i].object[0] != '\0')
+			assert_string_equal(v.damages[i].object,
+					    packs.names[0]);
+}
+
 /* ---- notes ----------------------------------------------------------- */
 
 static struct id id_of(uint8_t n)
@@ -217,6 +359,8 @@ int main(void)
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_passing),
+		cmocka_unit_test(test_passing_and_damage),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
