@@ -379,6 +379,9 @@ def case_full(p):
     if os.path.exists(p.journal):
         p.recover()
     p.nothing_left("full")
+    if p.world.kind == "zfs":  # frees later
+        sh("zpool", "wait", "-t", "free", p.world.pool)
+        sh("zpool", "sync", p.world.pool)
 
 
 def case_overflow(p):
