@@ -35,6 +35,8 @@ enum cli_needs {
 	CLI_ORDERLY = 8,     /* the first Ctrl-C undoes what was begun */
 	CLI_ACTION = 16,     /* its result is no answer: --quiet drops it */
 	CLI_PASSPHRASE = 32, /* at hand; CLI_REPOSITORY says it, too */
+	CLI_POINTS = 64,     /* the same of a repository, where one is named:
+			      * points may be held on this host alone */
 };
 
 struct cli;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "cli/backup_end.h"
 #include "cli/commands.h"
+#include "cli/place.h"
 #include "report/text.h"
 
 struct options {
@@ -8,6 +11,7 @@ struct options {
 	int require;
 	int method;
 	bool together;
+	struct opt_list keep;
 	char *group;
 	struct opt_list disks;
 };
@@ -42,6 +46,11 @@ static const struct opt table[] = {
 	  .value = "METHOD",
 	  .choices = global_captures,
 	  .help = "how; default: as --capture says" },
+	{ .name = "keep",
+	  .kind = OPT_LIST,
+	  .offset = offsetof(struct options, keep),
+	  .value = "PLACE,...",
+	  .help = "where: local, repository; default: repository" },
 	{ .name = "together",
 	  .kind = OPT_FLAG,
 	  .offset = offsetof(struct options, together),
@@ -78,6 +87,23 @@ static int who(struct cli *c, struct job_backup *b)
 	return 0;
 }
 
+/* NULL, or the place that makes no sense. */
+static const char *where(const struct options *o, unsigned *keep)
+{
+	*keep = 0;
+	for (size_t i = 0; i < o->keep.count; i++) {
+		const char *place = o->keep.items[i];
+
+		if (strcmp(place, place_words[0]) == 0)
+			*keep |= JOB_KEEP_LOCAL;
+		else if (strcmp(place, place_words[1]) == 0)
+			*keep |= JOB_KEEP_REPOSITORY;
+		else
+			return place;
+	}
+	return NULL;
+}
+
 static int run(struct cli *c)
 {
 	const struct options *o = c->options;
@@ -95,9 +121,15 @@ static int run(struct cli *c)
 		.disks = o->disks.count > 0 ? o->disks.items : NULL,
 		.disk_count = o->disks.count,
 	};
+	const char *nowhere = where(o, &b.keep);
 	struct json_end end;
 	int rc;
 
+	if (nowhere != NULL)
+		return cli_usage(c,
+				 "--keep takes local and repository, not "
+				 "'%s'",
+				 nowhere);
 	if (o->require == REQUIRE_RAM && o->memory == 0)
 		return cli_usage(c, "--require ram and --no-memory exclude "
 				    "each other");
@@ -129,14 +161,15 @@ const struct command cmd_backup = {
 		"suspend (SysRq sync, suspend, storage\nsnapshot; no RAM). "
 		"auto takes the first of these that can be had, and says\n"
 		"why.\n\n"
+		"With --keep local the point stays on this host, as storage "
+		"snapshots: 'vmkeep\nrevert' goes back to it.\n\n"
 		"Levels, best first: ram (RAM and disks of one instant), "
 		"filesystem (the guest's\nagent froze its file systems), "
 		"crash (as after a power cut). A level that was\nasked for "
 		"and cannot be had is replaced by the next, with the reason, "
 		"and exit\ncode 3; with --require the backup fails instead.",
 	.max_args = SIZE_MAX,
-	.needs = CLI_REPOSITORY | CLI_STATE | CLI_SPOOL | CLI_ORDERLY |
-		 CLI_ACTION,
+	.needs = CLI_POINTS | CLI_STATE | CLI_SPOOL | CLI_ORDERLY | CLI_ACTION,
 	.defaults = &defaults,
 	.options_size = sizeof(struct options),
 	.run = run,

@@ -3,17 +3,22 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/place.h"
 #include "report/text.h"
 
 struct options {
+	int place;
 	bool in_place;
 };
+
+static const struct options defaults = { .place = -1 };
 
 static const struct opt table[] = {
 	{ .name = "in-place",
 	  .kind = OPT_FLAG,
 	  .offset = offsetof(struct options, in_place),
 	  .help = "FILE may be there: write only what differs" },
+	PLACE_OPTION(struct options),
 	{ .name = NULL },
 };
 
@@ -41,6 +46,7 @@ static int run(struct cli *c)
 
 	if (wrong != NULL)
 		return cli_usage(c, "%s", wrong);
+	place_apply(c, o->place);
 	rc = job_export(&c->job, c->args[0], c->args[1], o->in_place, &result,
 			&e);
 	end = cli_end(c, rc, &e, CLI_DONE);
@@ -62,7 +68,8 @@ const struct command cmd_export = {
 		   "needs none. FILE '-' is standard output.",
 	.min_args = 2,
 	.max_args = 2,
-	.needs = CLI_REPOSITORY | CLI_ORDERLY | CLI_ACTION,
+	.needs = CLI_POINTS | CLI_ORDERLY | CLI_ACTION,
+	.defaults = &defaults,
 	.options_size = sizeof(struct options),
 	.run = run,
 };

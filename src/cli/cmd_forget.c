@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/commands.h"
+#include "cli/place.h"
 #include "job/gc.h"
 #include "report/gc.h"
 
 struct options {
+	int place;
 	bool ram;
 	bool force;
 	bool dry_run;
 };
+
+static const struct options defaults = { .place = -1 };
 
 static const struct opt table[] = {
 	{ .name = "ram",
@@ -22,6 +26,7 @@ static const struct opt table[] = {
 	  .kind = OPT_FLAG,
 	  .offset = offsetof(struct options, dry_run),
 	  .help = "only say what would be forgotten" },
+	PLACE_OPTION(struct options),
 	{ .name = NULL },
 };
 
@@ -37,6 +42,7 @@ static int run(struct cli *c)
 		.force = o->force,
 		.dry_run = o->dry_run,
 	};
+	place_apply(c, o->place);
 	int rc = job_forget(&c->job, &f, &result, &e);
 	struct json_end end = cli_end(c, rc, &e, CLI_DONE);
 
@@ -59,7 +65,8 @@ const struct command cmd_forget = {
 		   "It takes the owner's or a maintainer's key.",
 	.min_args = 1,
 	.max_args = SIZE_MAX,
-	.needs = CLI_REPOSITORY | CLI_ACTION,
+	.needs = CLI_POINTS | CLI_ACTION,
+	.defaults = &defaults,
 	.options_size = sizeof(struct options),
 	.run = run,
 };

@@ -1,11 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/commands.h"
+#include "cli/place.h"
 #include "report/text.h"
+
+struct options {
+	int place;
+};
+
+static const struct options defaults = { .place = -1 };
+
+static const struct opt table[] = {
+	PLACE_OPTION(struct options),
+	{ .name = NULL },
+};
 
 static int run(struct cli *c)
 {
+	const struct options *o = c->options;
 	struct result_points result = { .points = NULL };
 	struct err e = ERR_INIT;
+
+	place_apply(c, o->place);
 	int rc = job_points(&c->job, cli_only_arg(c), &result, &e);
 	struct json_end end = cli_end(
 		c, rc, &e, result.damaged.count > 0 ? CLI_INTEGRITY : CLI_DONE);
@@ -21,8 +36,11 @@ static int run(struct cli *c)
 const struct command cmd_points = {
 	.about = { .name = "points",
 		   .args = "[DOMAIN]",
-		   .summary = "list restore points, oldest first" },
+		   .summary = "list restore points, oldest first",
+		   .options = table },
 	.max_args = 1,
-	.needs = CLI_REPOSITORY,
+	.needs = CLI_POINTS,
+	.defaults = &defaults,
+	.options_size = sizeof(struct options),
 	.run = run,
 };

@@ -4,9 +4,11 @@
 
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/place.h"
 #include "report/text.h"
 
 struct options {
+	int place;
 	char *to;
 	char *name;
 	struct opt_list disks;
@@ -15,6 +17,8 @@ struct options {
 	bool no_define;
 	bool in_place;
 };
+
+static const struct options defaults = { .place = -1 };
 
 static const struct opt table[] = {
 	{ .name = "to",
@@ -48,6 +52,7 @@ static const struct opt table[] = {
 	  .kind = OPT_FLAG,
 	  .offset = offsetof(struct options, in_place),
 	  .help = "files may be there: write only what differs" },
+	PLACE_OPTION(struct options),
 	{ .name = NULL },
 };
 
@@ -114,6 +119,8 @@ static int run(struct cli *c)
 		.no_define = o->no_define,
 		.in_place = o->in_place,
 	};
+
+	place_apply(c, o->place);
 	int rc = job_restore(&c->job, &r, &result, &e);
 	struct json_end end = cli_end(c, rc, &e, CLI_DONE);
 
@@ -138,8 +145,8 @@ const struct command cmd_restore = {
 		   "export.",
 	.min_args = 1,
 	.max_args = 1,
-	.needs = CLI_REPOSITORY | CLI_STATE | CLI_SPOOL | CLI_ORDERLY |
-		 CLI_ACTION,
+	.needs = CLI_POINTS | CLI_STATE | CLI_SPOOL | CLI_ORDERLY | CLI_ACTION,
+	.defaults = &defaults,
 	.options_size = sizeof(struct options),
 	.run = run,
 };

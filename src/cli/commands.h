@@ -12,6 +12,7 @@ extern const struct command cmd_backup;
 extern const struct command cmd_points;
 extern const struct command cmd_show;
 extern const struct command cmd_restore;
+extern const struct command cmd_revert;
 extern const struct command cmd_import;
 extern const struct command cmd_export;
 extern const struct command cmd_verify;

@@ -52,6 +52,11 @@ const struct opt global_settings[] = {
 	  .offset = AT(state_dir),
 	  .value = "DIR",
 	  .help = "STATE: for journals and locks" },
+	{ .name = "ram-dir",
+	  .kind = OPT_STRING,
+	  .offset = AT(ram_dir),
+	  .value = "DIR",
+	  .help = "for files of local points; default: STATE/local" },
 	{ .name = "cache",
 	  .kind = OPT_STRING,
 	  .offset = AT(cache),
@@ -251,7 +256,10 @@ int global_complete(struct global *g, struct err *e)
 			       "no HOME: say --state-dir and --cache");
 	if (g->spool_dir == NULL)
 		g->spool_dir = path_join(g->state_dir, "spool");
+	if (g->ram_dir == NULL)
+		g->ram_dir = path_join(g->state_dir, "local");
 	make_absolute(&g->state_dir);
+	make_absolute(&g->ram_dir);
 	make_absolute(&g->spool_dir);
 	make_absolute(&g->overlay_dir);
 	make_absolute(&g->cache);

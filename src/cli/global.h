@@ -22,6 +22,7 @@ struct global {
 	char *overlay_dir;
 	char *spool_dir;
 	char *state_dir;
+	char *ram_dir;
 	char *cache;
 	char *compression;
 	int capture; /* index into global_captures */

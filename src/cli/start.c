@@ -70,6 +70,7 @@ static void fill_job(struct start *s)
 		.state_dir = g->state_dir,
 		.spool_dir = g->spool_dir,
 		.overlay_dir = g->overlay_dir,
+		.local_dir = g->ram_dir,
 		.uri = g->connect,
 		.zip_level = g->level,
 		.talk = speech_talk(s->cli.speech),
@@ -79,13 +80,23 @@ static void fill_job(struct start *s)
 	};
 }
 
+/* Who holds points itself can do without: the job says so when it cannot. */
+static bool wants_repository(const struct start *s)
+{
+	unsigned needs = s->cli.command->needs;
+
+	return (needs & CLI_REPOSITORY) ||
+	       ((needs & CLI_POINTS) && s->cli.global->repository != NULL);
+}
+
 /* A new repository may have both a key file and a passphrase. */
 static bool wants_passphrase(const struct start *s)
 {
 	unsigned needs = s->cli.command->needs;
 
 	return (needs & CLI_PASSPHRASE) ||
-	       ((needs & CLI_REPOSITORY) && s->cli.global->key_file == NULL);
+	       ((needs & (CLI_REPOSITORY | CLI_POINTS)) &&
+		s->cli.global->key_file == NULL);
 }
 
 int start_begin(struct start *s, struct err *e)
@@ -108,7 +119,7 @@ int start_begin(struct start *s, struct err *e)
 	else if (pass_from_env(&s->passphrase, e) < 0)
 		return -1;
 	fill_job(s);
-	if ((needs & CLI_REPOSITORY) && open_repository(s, e) < 0)
+	if (wants_repository(s) && open_repository(s, e) < 0)
 		return -1;
 	return make_dirs(s, e);
 }

@@ -9,8 +9,10 @@
 #include "job/describe.h"
 #include "job/gather.h"
 #include "job/group.h"
+#include "job/keep.h"
 #include "job/member.h"
 #include "job/open.h"
+#include "job/places.h"
 #include "job/recover.h"
 
 /*
@@ -31,7 +33,9 @@ struct backup {
 	struct snapped *snapped;
 	struct err no_snaps; /* why they could not be planned */
 	struct group_skew skew;
-	struct intake *intake;
+	struct local_new *local; /* with --keep local */
+	struct set kept;         /* there */
+	struct intake *intake;   /* NULL with --keep local alone */
 	struct set set;
 	struct result_backup *result;
 };
@@ -65,6 +69,8 @@ static void backup_fini(struct backup *b)
 	for (size_t i = 0; i < b->count; i++)
 		member_fini(&b->members[i]);
 	free(b->members);
+	local_free(b->local);
+	set_fini(&b->kept);
 	intake_close(b->intake);
 	set_fini(&b->set);
 }
@@ -113,6 +119,20 @@ static int choose_one(struct backup *b, struct member *m, struct err *e)
 
 /* ---- capture --------------------------------------------------------- */
 
+static bool keeps(const struct backup *b, enum job_keep where)
+{
+	unsigned keep = b->asked->keep;
+
+	return (keep != 0 ? keep : JOB_KEEP_REPOSITORY) & (unsigned)where;
+}
+
+/* To be read from storage snapshots, or to stay in them. */
+static bool wants_snaps(const struct backup *b, const struct member *m)
+{
+	return !m->lost &&
+	       (keeps(b, JOB_KEEP_LOCAL) || capture_snaps(m->capture));
+}
+
 /* The paths of all that need storage snapshots. */
 static void snap_paths(const struct backup *b, const char ***all, size_t *count)
 {
@@ -123,7 +143,7 @@ static void snap_paths(const struct backup *b, const char ***all, size_t *count)
 		const char **paths;
 		size_t n;
 
-		if (m->lost || !capture_snaps(m->capture))
+		if (!wants_snaps(b, m))
 			continue;
 		member_paths(m, &paths, &n);
 		*all = mem_grow(*all, *count + n, sizeof(**all));
@@ -136,6 +156,10 @@ static void snap_paths(const struct backup *b, const char ***all, size_t *count)
 /* Who needs them and cannot have them? */
 static int choose_again(struct backup *b, struct member *m, struct err *e)
 {
+	if (keeps(b, JOB_KEEP_LOCAL)) {
+		*e = b->no_snaps;
+		return err_ctx(e, "cannot be kept on this host");
+	}
 	if (!capture_snaps(m->capture))
 		return 0;
 	return capture_without_snaps(m->capture, &b->no_snaps, e);
@@ -160,7 +184,7 @@ static int take_snaps(void *ctx, struct err *e)
 	struct backup *b = ctx;
 
 	for (size_t i = 0; i < b->count; i++)
-		if (!b->members[i].lost && capture_snaps(b->members[i].capture))
+		if (wants_snaps(b, &b->members[i]))
 			return snapped_take(b->snapped, CAPTURE_SNAP_MS, e);
 	return 0;
 }
@@ -189,19 +213,59 @@ static int capture_members(struct backup *b, struct err *e)
 	return ret;
 }
 
+/* Whoever knows the set by its snapshots finds it by this id. */
+static int choose_id(struct backup *b, char id[ID_TEXT], struct err *e)
+{
+	struct id chance;
+
+	keys_random(chance.b, ID_SIZE);
+	if (keeps(b, JOB_KEEP_LOCAL)) {
+		b->local = local_begin(b->job->local_dir, e);
+		if (b->local == NULL)
+			return -1;
+		chance = *local_id(b->local);
+	}
+	hex_encode(chance.b, ID_SIZE, id);
+	return 0;
+}
+
 static int freeze_instant(struct backup *b, struct err *e)
 {
-	uint8_t chance[ID_SIZE];
 	char id[ID_TEXT];
 
-	keys_random(chance, sizeof(chance));
-	hex_encode(chance, sizeof(chance), id);
+	if (choose_id(b, id, e) < 0)
+		return -1;
 	b->snapped = snapped_new(b->job, id);
 	if (each(b, choose_one) < 0)
 		return -1;
 	if (plan_snaps(b) < 0 || capture_members(b, e) < 0)
 		return -1;
 	group_measure(b->members, b->count, &b->skew);
+	return 0;
+}
+
+/* ---- on this host ---------------------------------------------------- */
+
+static int keep_one(struct backup *b, struct member *m, struct err *e)
+{
+	int ret = keep_member(m, b->snapped, b->local, &b->kept, e);
+
+	/* there is nothing to be read that would be kept nowhere */
+	if (ret < 0 || b->intake == NULL)
+		member_end(m);
+	return ret;
+}
+
+/* The points are there once it is committed, whatever comes of the rest. */
+static int keep_here(struct backup *b, struct err *e)
+{
+	if (each(b, keep_one) < 0)
+		return -1;
+	group_describe(&b->skew, b->asked->group, b->members, b->count,
+		       &b->kept);
+	if (local_commit(b->local, &b->kept, e) < 0)
+		return -1;
+	snapped_stay(b->snapped);
 	return 0;
 }
 
@@ -229,34 +293,38 @@ static int read_rest(struct backup *b, struct member *m, struct err *e)
 
 /* ---- the set --------------------------------------------------------- */
 
+static void describe_places(const struct backup *b, struct result_point *p)
+{
+	if (keeps(b, JOB_KEEP_LOCAL))
+		result_strings_add(&p->places, PLACE_LOCAL);
+	if (keeps(b, JOB_KEEP_REPOSITORY))
+		result_strings_add(&p->places, PLACE_REPOSITORY);
+}
+
 static void describe(struct backup *b)
 {
-	size_t point = 0;
+	const struct set *set = b->intake != NULL ? &b->set : &b->kept;
 
-	gather_counters(b->intake, b->result);
+	if (b->intake != NULL)
+		gather_counters(b->intake, b->result);
 	for (size_t i = 0; i < b->count; i++)
 		b->members[i].item->ok = !b->members[i].lost;
-	for (; point < b->set.point_count; point++) {
-		const struct point *p = &b->set.points[point];
+	for (size_t point = 0; point < set->point_count; point++) {
+		const struct point *p = &set->points[point];
 
 		for (size_t i = 0; i < b->count; i++) {
 			struct member *m = &b->members[i];
 
-			if (!m->lost && strcmp(m->domain->name, p->name) == 0)
-				describe_point(&b->set, p, &m->item->point);
+			if (m->lost || strcmp(m->domain->name, p->name) != 0)
+				continue;
+			describe_point(set, p, &m->item->point);
+			describe_places(b, &m->item->point);
 		}
 	}
 }
 
-static int set_steps(struct backup *b, struct err *e)
+static int store(struct backup *b, struct err *e)
 {
-	if (each(b, open_one) < 0)
-		return -1;
-	/* what the repository refuses is known before a guest is touched */
-	b->intake = intake_open(b->repo, &(struct intake_options){ 0 }, e);
-	if (b->intake == NULL || job_stopped(b->job, e) < 0 ||
-	    freeze_instant(b, e) < 0)
-		return -1;
 	if (each(b, read_first) < 0 || each(b, read_rest) < 0)
 		return -1;
 	/* before the commit; the data is whole also when this fails */
@@ -264,6 +332,27 @@ static int set_steps(struct backup *b, struct err *e)
 	group_describe(&b->skew, b->asked->group, b->members, b->count,
 		       &b->set);
 	return intake_commit(b->intake, &b->set, e);
+}
+
+static int set_steps(struct backup *b, struct err *e)
+{
+	if (each(b, open_one) < 0)
+		return -1;
+	/* what the repository refuses is known before a guest is touched */
+	if (b->repo != NULL) {
+		b->intake =
+			intake_open(b->repo, &(struct intake_options){ 0 }, e);
+		if (b->intake == NULL)
+			return -1;
+	}
+	if (job_stopped(b->job, e) < 0 || freeze_instant(b, e) < 0)
+		return -1;
+	if (keeps(b, JOB_KEEP_LOCAL) && keep_here(b, e) < 0)
+		return -1;
+	if (b->intake != NULL)
+		return store(b, e);
+	put_back(b);
+	return 0;
 }
 
 /* The domains from `first` on are one set. */
@@ -335,8 +424,12 @@ static int backup_domains(const struct job *j, const struct job_backup *asked,
 
 	if (group_check(asked, e) < 0)
 		return -1;
-	repo = job_repo(j, e);
-	if (repo == NULL || reach(j, e) < 0)
+	if (asked->keep != JOB_KEEP_LOCAL) {
+		repo = job_repo(j, e);
+		if (repo == NULL)
+			return -1;
+	}
+	if (reach(j, e) < 0)
 		return -1;
 	recover_sets(j);
 	result->items = mem_zalloc(asked->domain_count, sizeof(*result->items));

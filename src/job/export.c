@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "job/choose.h"
 #include "job/describe.h"
-#include "job/open.h"
+#include "job/places.h"
 #include "job/pour.h"
 #include "job/target.h"
 
@@ -87,16 +87,17 @@ static int undo(const struct sink *s, const char *file, uint64_t written,
 	return err_ctx(e, "cannot write '%s'", file);
 }
 
-static int write_sink(const struct job *j, struct repo *r,
-		      const struct choice *c, const char *file, bool in_place,
-		      uint64_t *written, struct err *e)
+static int write_sink(const struct places *places, const struct choice *c,
+		      const char *file, bool in_place, uint64_t *written,
+		      struct err *e)
 {
 	struct sink s;
 	struct pour p = {
-		.job = j,
-		.repo = r,
+		.job = places->job,
+		.repo = places->repo,
 		.set = c->hit.set,
 		.root = &c->image->root,
+		.held = places_here(places, c->hit.set) ? c->image : NULL,
 		.what = c->image->name,
 		.written = written,
 	};
@@ -119,12 +120,13 @@ int job_export(const struct job *j, const char *point, const char *file,
 	struct choice choice;
 
 	memset(result, 0, sizeof(*result));
-	AUTO(repo_close_at) struct repo *r = job_repo(j, e);
-	AUTO(catalog_fini) struct catalog c = { 0 };
+	AUTO(places_fini) struct places p = { 0 };
 
-	if (r == NULL || job_catalog(j, r, &c, e) < 0 ||
-	    choose_image(&c, point, &choice, e) < 0 ||
-	    write_sink(j, r, &choice, file, in_place, &result->written, e) < 0)
+	if (places_open(j, &p, e) < 0)
+		return -1;
+	places_warn(&p);
+	if (choose_image(&p.all, point, &choice, e) < 0 ||
+	    write_sink(&p, &choice, file, in_place, &result->written, e) < 0)
 		return -1;
 	result->point = describe_id(&choice.hit.point->id);
 	result->image = mem_strdup(choice.image->name);

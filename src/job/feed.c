@@ -163,32 +163,33 @@ static int disk_source_hole(void *ctx, uint64_t offset, uint64_t *size,
 	return 0;
 }
 
-int feed_disk(const struct feed *f, struct disk *d, struct image_root *root,
-	      struct err *e)
+struct feed_source feed_of_disk(struct disk *d)
 {
 	unsigned n = disk_connections(d);
-	const struct feed_source s = {
+
+	return (struct feed_source){
 		.ctx = d,
 		.size = disk_size(d),
 		.threads = n > 1 ? n - 1 : 1,
 		.read = disk_source_read,
 		.hole = disk_source_hole,
 	};
+}
+
+int feed_disk(const struct feed *f, struct disk *d, struct image_root *root,
+	      struct err *e)
+{
+	const struct feed_source s = feed_of_disk(d);
 
 	return feed_source(f, &s, root, e);
 }
 
 /* ---- files ----------------------------------------------------------- */
 
-struct file_source {
-	int fd;
-	uint64_t size;
-};
-
 static int file_source_read(void *ctx, unsigned thread, uint64_t offset,
 			    size_t size, uint8_t *to, struct err *e)
 {
-	const struct file_source *f = ctx;
+	const struct feed_file *f = ctx;
 
 	(void)thread;
 	return fd_pread_full(f->fd, to, size, offset, e);
@@ -197,7 +198,7 @@ static int file_source_read(void *ctx, unsigned thread, uint64_t offset,
 static int file_source_hole(void *ctx, uint64_t offset, uint64_t *size,
 			    struct err *e)
 {
-	const struct file_source *f = ctx;
+	const struct feed_file *f = ctx;
 	off_t at = lseek(f->fd, (off_t)offset, SEEK_DATA);
 
 	(void)e;
@@ -209,17 +210,22 @@ static int file_source_hole(void *ctx, uint64_t offset, uint64_t *size,
 	return 0;
 }
 
-int feed_file(const struct feed *f, int fd, uint64_t size,
-	      struct image_root *root, struct err *e)
+struct feed_source feed_of_file(struct feed_file *f)
 {
-	struct file_source file = { .fd = fd, .size = size };
-	const struct feed_source s = {
-		.ctx = &file,
-		.size = size,
+	return (struct feed_source){
+		.ctx = f,
+		.size = f->size,
 		.threads = FILE_THREADS,
 		.read = file_source_read,
 		.hole = file_source_hole,
 	};
+}
+
+int feed_file(const struct feed *f, int fd, uint64_t size,
+	      struct image_root *root, struct err *e)
+{
+	struct feed_file file = { .fd = fd, .size = size };
+	const struct feed_source s = feed_of_file(&file);
 
 	return feed_source(f, &s, root, e);
 }

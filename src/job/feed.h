@@ -41,6 +41,16 @@ struct feed_source {
 int feed_source(const struct feed *f, const struct feed_source *s,
 		struct image_root *root, struct err *e);
 
+/* A disk, and a regular file or block device, as sources.  They stay the
+ * caller's, and must stay where they are. */
+struct feed_file {
+	int fd;
+	uint64_t size; /* bytes */
+};
+
+struct feed_source feed_of_disk(struct disk *d);
+struct feed_source feed_of_file(struct feed_file *f);
+
 /* All data of a disk. */
 int feed_disk(const struct feed *f, struct disk *d, struct image_root *root,
 	      struct err *e);

@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "job/describe.h"
 #include "job/gc.h"
-#include "job/open.h"
+#include "job/local.h"
+#include "job/places.h"
 #include "repo/tomb.h"
 
 #define SET_PREFIX "points/"
@@ -129,25 +130,55 @@ static void add_set(struct result_forget *r, const struct id *id)
 	result_strings_add(&r->sets, SET_PREFIX "%s", hex);
 }
 
-/* The result says what was done, also when not all could be. */
-static int put_all(struct repo *r, const struct chosen *c,
-		   struct result_forget *result, struct err *e)
+/* In one place. */
+static int forget_in(const struct places *p, const struct set *set,
+		     const struct point *point, bool ram, struct err *e)
 {
-	enum tomb_scope scope = result->ram ? TOMB_RAM : TOMB_POINT;
+	if (places_here(p, set))
+		return local_forget(p->job, set, point, ram, e);
+	return tomb_put(p->repo, set, point, ram ? TOMB_RAM : TOMB_POINT, e);
+}
+
+/* Wherever it is held: in the repository first, for that may be refused. */
+static int forget_point(const struct places *p, const struct catalog_hit *hit,
+			bool ram, struct err *e)
+{
+	const struct set *twin = places_twin(p, hit->point);
+	const struct set *there = places_here(p, hit->set) ? twin : hit->set;
+	const struct set *here = there == twin ? hit->set : twin;
+
+	if (there != NULL && forget_in(p, there, hit->point, ram, e) < 0)
+		return -1;
+	return here != NULL ? forget_in(p, here, hit->point, ram, e) : 0;
+}
+
+/* The result says what was done, also when not all could be. */
+static int forget_all(const struct places *p, const struct chosen *c,
+		      struct result_forget *result, struct err *e)
+{
 	bool dry = result->dry_run;
 
 	for (size_t i = 0; i < c->count; i++) {
-		if (!dry &&
-		    tomb_put(r, c->hits[i].set, c->hits[i].point, scope, e) < 0)
+		if (!dry && forget_point(p, &c->hits[i], result->ram, e) < 0)
 			return -1;
 		add_result(result, &c->hits[i]);
 	}
 	for (size_t i = 0; i < c->set_count; i++) {
-		if (!dry && tomb_put_set(r, &c->sets[i], e) < 0)
+		if (!dry && tomb_put_set(p->repo, &c->sets[i], e) < 0)
 			return -1;
 		add_set(result, &c->sets[i]);
 	}
 	return 0;
+}
+
+/* Does anything of it stand in the repository? */
+static bool needs_keeper(const struct places *p, const struct chosen *c)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (!places_here(p, c->hits[i].set) ||
+		    places_twin(p, c->hits[i].point) != NULL)
+			return true;
+	return c->set_count > 0;
 }
 
 int job_forget(const struct job *j, const struct job_forget *f,
@@ -155,16 +186,17 @@ int job_forget(const struct job *j, const struct job_forget *f,
 {
 	*result =
 		(struct result_forget){ .ram = f->ram, .dry_run = f->dry_run };
-	AUTO(repo_close_at) struct repo *r = job_repo(j, e);
-	AUTO(catalog_fini) struct catalog c = { 0 };
+	AUTO(places_fini) struct places p = { 0 };
 	AUTO(chosen_fini) struct chosen chosen = { 0 };
 
-	if (r == NULL || tomb_allowed(r, e) < 0 || catalog_load(r, &c, e) < 0)
+	if (places_open(j, &p, e) < 0)
 		return -1;
 	for (size_t i = 0; i < f->point_count; i++)
-		if (choose(&c, f->points[i], f->ram, &chosen, e) < 0)
+		if (choose(&p.all, f->points[i], f->ram, &chosen, e) < 0)
 			return -1;
-	if (!f->force && !f->ram && check_last(&c, &chosen, e) < 0)
+	if (needs_keeper(&p, &chosen) && tomb_allowed(p.repo, e) < 0)
 		return -1;
-	return put_all(r, &chosen, result, e);
+	if (!f->force && !f->ram && check_last(&p.all, &chosen, e) < 0)
+		return -1;
+	return forget_all(&p, &chosen, result, e);
 }

@@ -25,6 +25,9 @@ struct job {
 	const char *state_dir;  /* journals and locks */
 	const char *spool_dir;
 	const char *overlay_dir; /* NULL: beside the disks */
+	const char *local_dir;   /* for points held here; NULL: none are */
+	const char *place;       /* "local" or "repository": look only there;
+				  * NULL: everywhere */
 	const char *uri;         /* libvirt's */
 	int zip_level;           /* how hard to compress: repo/pace.h */
 	const struct talk *talk;
@@ -58,6 +61,12 @@ int job_init(const struct job *j, struct result_init *result, struct err *e);
 int job_domains(const struct job *j, const char *domain,
 		struct result_domains *result, struct err *e);
 
+/* Where a new point is held; both may be said. */
+enum job_keep {
+	JOB_KEEP_REPOSITORY = 1,
+	JOB_KEEP_LOCAL = 2,
+};
+
 struct job_backup {
 	char *const *domains;
 	size_t domain_count;
@@ -69,6 +78,7 @@ struct job_backup {
 	const char *require; /* "ram", "filesystem", "crash" or NULL */
 	char *const *disks;  /* targets; NULL: all */
 	size_t disk_count;
+	unsigned keep; /* enum job_keep; 0: in the repository */
 };
 
 /*

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "codec/keys.h"
 #include "job/describe.h"
 #include "job/feed.h"
 #include "job/gather.h"
 #include "job/ram.h"
+#include "job/revert.h"
 
 /* ---- capture --------------------------------------------------------- */
 
@@ -18,7 +20,10 @@ int member_open(struct member *m, struct err *e)
 	if (m->conn == NULL)
 		return -1;
 	m->domain = domain_inspect(m->conn, m->name, e);
-	return m->domain != NULL ? 0 : -1;
+	if (m->domain == NULL)
+		return -1;
+	keys_random(m->point.b, ID_SIZE);
+	return revert_pending(m->job, m->domain->uuid, e);
 }
 
 void member_paths(const struct member *m, const char ***paths, size_t *count)
@@ -201,12 +206,20 @@ static int read_memory(struct reading *r, const char *path, struct err *e)
 	return capture_drop_memory(r->m->capture, e);
 }
 
-static enum image_kind kind_of(const struct capture_file *file)
+enum image_kind member_file_kind(const struct capture_file *file)
 {
 	if (file->folder != NULL)
 		return IMAGE_TPM;
 	return strcmp(file->name, IMAGE_NVRAM_NAME) == 0 ? IMAGE_NVRAM
 							 : IMAGE_XML;
+}
+
+void member_file_attrs(const struct capture_file *file, struct image *image)
+{
+	if (file->folder != NULL)
+		attrs_set(&image->attrs, ATTR_FOLDER, file->folder);
+	if (file->owner != NULL)
+		attrs_set(&image->attrs, ATTR_OWNER, file->owner);
 }
 
 static int read_file(struct reading *r, const struct capture_file *file,
@@ -216,13 +229,8 @@ static int read_file(struct reading *r, const struct capture_file *file,
 
 	if (intake_bytes(r->in, file->data.p, file->data.len, &root, e) < 0)
 		return err_ctx(e, "%s", file->name);
-	struct image *i =
-		gather_image(r->point, kind_of(file), file->name, &root);
-
-	if (file->folder != NULL)
-		attrs_set(&i->attrs, ATTR_FOLDER, file->folder);
-	if (file->owner != NULL)
-		attrs_set(&i->attrs, ATTR_OWNER, file->owner);
+	member_file_attrs(file, gather_image(r->point, member_file_kind(file),
+					     file->name, &root));
 	return 0;
 }
 
@@ -252,11 +260,12 @@ static void add_notes(struct point *p, char *const *notes, size_t count)
 	}
 }
 
-static struct point *new_point(struct member *m, struct set *set)
+struct point *member_point(struct member *m, struct set *set)
 {
 	const struct capture_result *c = capture_result(m->capture);
 	struct point *p = gather_point(set, m->domain->name, c->time_ns);
 
+	p->id = m->point;
 	attrs_set(&p->attrs, ATTR_LEVEL, capture_level_text(c->level));
 	attrs_set(&p->attrs, ATTR_METHOD, c->method);
 	attrs_set(&p->attrs, ATTR_UUID, m->domain->uuid);
@@ -276,7 +285,7 @@ int member_read(struct member *m, struct snapped *snapped, struct intake *in,
 		.m = m,
 		.snapped = snapped,
 		.in = in,
-		.point = new_point(m, set),
+		.point = member_point(m, set),
 	};
 
 	if (read_all(&r, e) == 0) {

@@ -19,7 +19,8 @@ struct member {
 	char *no_snaps; /* or NULL */
 	struct capture *capture;
 	struct result_backup_item *item;
-	bool lost; /* there is no point of it: item->err */
+	bool lost;       /* there is no point of it: item->err */
+	struct id point; /* the same wherever it is held */
 };
 
 /* Look at it: nothing is touched yet. */
@@ -34,6 +35,13 @@ void member_paths(const struct member *m, const char ***paths, size_t *count);
 
 /* It is lost, because of e. */
 void member_lose(struct member *m, const struct err *e);
+
+/* A new point of it, with all but images; valid until the next one. */
+struct point *member_point(struct member *m, struct set *set);
+
+/* What a captured file is, and what its image has to say beside that. */
+enum image_kind member_file_kind(const struct capture_file *file);
+void member_file_attrs(const struct capture_file *file, struct image *image);
 
 /* Read all of it into a new point of the set; snapped: of the set.  On failure
  * the set is as before. */

@@ -3,25 +3,36 @@
 
 #include "base/mem.h"
 #include "job/describe.h"
-#include "job/open.h"
+#include "job/places.h"
 
-static void add_point(struct result_points *r, const struct set *set,
-		      const struct point *p)
+static void add_point(struct result_points *r, const struct places *p,
+		      const struct set *set, const struct point *point)
 {
+	bool here = places_here(p, set);
+	bool twin = places_twin(p, point) != NULL;
+
 	r->points = mem_grow(r->points, r->count + 1, sizeof(*r->points));
-	describe_point(set, p, &r->points[r->count++]);
+	struct result_point *to = &r->points[r->count++];
+
+	describe_point(set, point, to);
+	if (here || twin)
+		result_strings_add(&to->places, PLACE_LOCAL);
+	if (!here || twin)
+		result_strings_add(&to->places, PLACE_REPOSITORY);
 }
 
-static void add_all(const struct catalog *c, const char *name,
+static void add_all(const struct places *p, const char *name,
 		    struct result_points *r)
 {
+	const struct catalog *c = &p->all;
+
 	for (size_t i = 0; i < c->count; i++) {
 		const struct set *s = &c->sets[i];
 
 		for (size_t k = 0; k < s->point_count; k++)
 			if (name == NULL ||
 			    strcmp(s->points[k].name, name) == 0)
-				add_point(r, s, &s->points[k]);
+				add_point(r, p, s, &s->points[k]);
 	}
 	for (size_t i = 0; i < c->damaged_count; i++)
 		result_strings_add(&r->damaged, "%s", c->damaged[i].msg);
@@ -30,13 +41,12 @@ static void add_all(const struct catalog *c, const char *name,
 int job_points(const struct job *j, const char *name,
 	       struct result_points *result, struct err *e)
 {
-	memset(result, 0, sizeof(*result));
-	AUTO(repo_close_at) struct repo *r = job_repo(j, e);
-	AUTO(catalog_fini) struct catalog c = { 0 };
+	AUTO(places_fini) struct places p = { 0 };
 
-	if (r == NULL || catalog_load(r, &c, e) < 0)
+	memset(result, 0, sizeof(*result));
+	if (places_open(j, &p, e) < 0)
 		return -1;
-	add_all(&c, name, result);
+	add_all(&p, name, result);
 	if (name != NULL && result->count == 0 && result->damaged.count == 0)
 		return err_set(e, ERR_NOT_FOUND,
 			       "no points of '%s': 'vmkeep points' lists what "
@@ -48,14 +58,15 @@ int job_points(const struct job *j, const char *name,
 int job_show(const struct job *j, const char *point,
 	     struct result_points *result, struct err *e)
 {
-	memset(result, 0, sizeof(*result));
-	AUTO(repo_close_at) struct repo *r = job_repo(j, e);
-	AUTO(catalog_fini) struct catalog c = { 0 };
+	AUTO(places_fini) struct places p = { 0 };
 	struct catalog_hit hit;
 
-	if (r == NULL || job_catalog(j, r, &c, e) < 0 ||
-	    catalog_find(&c, point, &hit, e) < 0)
+	memset(result, 0, sizeof(*result));
+	if (places_open(j, &p, e) < 0)
 		return -1;
-	add_point(result, hit.set, hit.point);
+	places_warn(&p);
+	if (catalog_find(&p.all, point, &hit, e) < 0)
+		return -1;
+	add_point(result, &p, hit.set, hit.point);
 	return 0;
 }

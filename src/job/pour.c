@@ -12,8 +12,9 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/team.h"
+#include "job/amend.h"
 #include "job/open.h"
-#include "job/outlet.h"
+#include "job/pour_internal.h"
 #include "repo/haul.h"
 
 /* Chunks in a window.  The first one is small, so that writing begins at
@@ -51,7 +52,7 @@ struct hand {
 	struct pouring *r;
 	unsigned number;
 	struct reader_thread *reader;
-	uint8_t *target; /* of an extent's size: what is there now */
+	struct amend amend; /* its scratch: what is there now */
 	struct haul_piece pieces[EXTENT_PAGES];
 	size_t count;
 };
@@ -189,45 +190,12 @@ static int take(struct pouring *r, struct task *t, struct err *e)
 
 /* ---- writing --------------------------------------------------------- */
 
-static size_t page_at(size_t at, size_t size)
-{
-	return num_min(PAGE_SIZE_BYTES, size - at);
-}
-
 static int write_run(struct hand *h, uint64_t offset, const uint8_t *data,
 		     size_t size, struct err *e)
 {
-	struct pouring *r = h->r;
-
-	if (outlet_write(r->outlet, h->number, offset, size, data, e) < 0)
+	if (outlet_write(h->r->outlet, h->number, offset, size, data, e) < 0)
 		return -1;
-	pthread_mutex_lock(&r->lock);
-	r->written += size;
-	pthread_mutex_unlock(&r->lock);
-	return 0;
-}
-
-/* Only pages that are others than those there. */
-static int write_changed(struct hand *h, uint64_t offset, const uint8_t *data,
-			 size_t size, struct err *e)
-{
-	const uint8_t *is = h->target;
-
-	if (outlet_read(h->r->outlet, h->number, offset, size, h->target, e) <
-	    0)
-		return -1;
-	for (size_t at = 0, end; at < size; at = end) {
-		size_t n = page_at(at, size);
-
-		end = at + n;
-		if (memcmp(data + at, is + at, n) == 0)
-			continue;
-		while (end < size &&
-		       memcmp(data + end, is + end, page_at(end, size)) != 0)
-			end += page_at(end, size);
-		if (write_run(h, offset + at, data + at, end - at, e) < 0)
-			return -1;
-	}
+	h->amend.written += size;
 	return 0;
 }
 
@@ -238,47 +206,11 @@ static int sink(void *ctx, uint64_t offset, const uint8_t *data, size_t size,
 	struct hand *h = ctx;
 	size_t n = num_min(size, h->r->p->root->size - offset);
 
-	return h->r->p->in_place ? write_changed(h, offset, data, n, e)
+	return h->r->p->in_place ? amend_write(&h->amend, offset, data, n, e)
 				 : write_run(h, offset, data, n, e);
 }
 
 /* ---- holes ----------------------------------------------------------- */
-
-/* Pages that are there, and should be none. */
-static int clear_changed(struct hand *h, uint64_t offset, const uint8_t *is,
-			 size_t size, struct err *e)
-{
-	for (size_t at = 0, end; at < size; at = end) {
-		end = at + page_at(at, size);
-		if (bytes_zero(is + at, end - at))
-			continue;
-		while (end < size && !bytes_zero(is + end, page_at(end, size)))
-			end += page_at(end, size);
-		if (outlet_zero(h->r->outlet, h->number, offset + at, end - at,
-				e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int clear_in_place(struct hand *h, uint64_t offset, uint64_t size,
-			  struct err *e)
-{
-	struct outlet *o = h->r->outlet;
-
-	for (uint64_t end = offset + size, n; offset < end; offset += n) {
-		if (outlet_hole(o, offset, &n, e) < 0)
-			return -1;
-		n = num_min(n, end - offset);
-		if (n > 0)
-			continue;
-		n = num_min(EXTENT_SIZE, end - offset);
-		if (outlet_read(o, h->number, offset, n, h->target, e) < 0 ||
-		    clear_changed(h, offset, h->target, n, e) < 0)
-			return -1;
-	}
-	return 0;
-}
 
 static int pour_hole(struct hand *h, const struct task *t, struct err *e)
 {
@@ -287,7 +219,7 @@ static int pour_hole(struct hand *h, const struct task *t, struct err *e)
 	uint64_t size =
 		num_min(t->count * EXTENT_SIZE, r->p->root->size - offset);
 	int ok = r->p->in_place
-			 ? clear_in_place(h, offset, size, e)
+			 ? amend_zero(&h->amend, offset, size, e)
 			 : outlet_zero(r->outlet, h->number, offset, size, e);
 
 	if (ok < 0)
@@ -309,7 +241,7 @@ static int look_hole(struct hand *h, uint64_t offset, const uint8_t *is,
 		return 0;
 	size = num_min(size, p->root->size - offset);
 	if (p->in_place)
-		return clear_changed(h, offset, is, size, e);
+		return amend_clear(&h->amend, offset, is, size, e);
 	return outlet_zero(h->r->outlet, h->number, offset, size, e);
 }
 
@@ -317,7 +249,7 @@ static int look_hole(struct hand *h, uint64_t offset, const uint8_t *is,
 static int look_runs(struct hand *h, const struct extent *x, uint64_t offset,
 		     uint64_t *there, struct err *e)
 {
-	const uint8_t *is = h->target;
+	const uint8_t *is = h->amend.scratch;
 
 	h->count = 0;
 	for (size_t i = 0; i < x->count; i++) {
@@ -353,7 +285,7 @@ static int look_extent(struct hand *h, uint64_t number, uint64_t *there,
 		return -1;
 	assert(got == 1); /* reader_next() has said so */
 	if (r->p->in_place && outlet_read(r->outlet, h->number, offset,
-					  EXTENT_SIZE, h->target, e) < 0)
+					  EXTENT_SIZE, h->amend.scratch, e) < 0)
 		return -1;
 	if (look_runs(h, x, offset, there, e) < 0)
 		return -1;
@@ -437,8 +369,11 @@ static void hand_free(struct hand *h)
 {
 	if (h == NULL)
 		return;
+	pthread_mutex_lock(&h->r->lock);
+	h->r->written += h->amend.written;
+	pthread_mutex_unlock(&h->r->lock);
 	reader_thread_free(h->reader);
-	free(h->target);
+	free(h->amend.scratch);
 	free(h);
 }
 
@@ -451,11 +386,12 @@ static int work(void *ctx, unsigned number, struct err *e)
 
 	h->r = r;
 	h->number = number;
+	h->amend = (struct amend){ .outlet = r->outlet, .thread = number };
 	h->reader = reader_thread_new(r->p->repo, e);
 	if (h->reader == NULL)
 		return -1;
-	h->target = mem_try_pages(EXTENT_SIZE);
-	if (h->target == NULL)
+	h->amend.scratch = mem_try_pages(EXTENT_SIZE);
+	if (h->amend.scratch == NULL)
 		return err_set(e, ERR_FAILED, "no memory for a buffer");
 	return hand_work(h, e);
 }
@@ -488,7 +424,7 @@ static int run_team(struct pouring *r, struct err *e)
 	return ok;
 }
 
-static int pour(const struct pour *p, struct outlet *o, struct err *e)
+static int pour_stored(const struct pour *p, struct outlet *o, struct err *e)
 {
 	AUTO(reader_close_at)
 	struct reader_image *image = reader_open(p->repo, p->set, p->root, e);
@@ -511,6 +447,11 @@ static int pour(const struct pour *p, struct outlet *o, struct err *e)
 	if (p->written != NULL)
 		*p->written += r.written;
 	return ok < 0 ? -1 : outlet_sync(o, e);
+}
+
+static int pour(const struct pour *p, struct outlet *o, struct err *e)
+{
+	return p->held != NULL ? pour_held(p, o, e) : pour_stored(p, o, e);
 }
 
 static int check_size(const struct pour *p, uint64_t size, struct err *e)

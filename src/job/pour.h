@@ -25,8 +25,10 @@ struct pour {
 	struct repo *repo;
 	const struct set *set;
 	const struct image_root *root;
-	const char *what;  /* for progress */
-	bool fresh;        /* the target reads as zeroes already */
+	const struct image *held; /* the image, where this host holds it and
+				   * no repository is asked; else NULL */
+	const char *what;         /* for progress */
+	bool fresh;               /* the target reads as zeroes already */
 	bool in_place;     /* what is there already is not written, and not
 			    * even read from the repository */
 	uint64_t *written; /* bytes written, without holes; may be NULL */
@@ -44,6 +46,14 @@ int pour_disk(const struct pour *p, struct disk *d, struct err *e);
  * must be open for reading, too.
  */
 int pour_file(const struct pour *p, int fd, struct err *e);
+
+/*
+ * A held image: into a file or device that is open for reading and writing,
+ * byte for byte what the image file in the snap is, whatever its format: its
+ * size too, where it is a file.  Blocks are shared where the file system can,
+ * else what is there already is not written.  Synced at the end.
+ */
+int pour_as_is(const struct pour *p, int fd, struct err *e);
 
 /* Takes the image's bytes in order, an extent at a time. */
 typedef int pour_sink(void *ctx, uint64_t offset, const uint8_t *data,

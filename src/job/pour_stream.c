@@ -7,7 +7,7 @@
 #include "base/num.h"
 #include "base/team.h"
 #include "job/open.h"
-#include "job/pour.h"
+#include "job/pour_internal.h"
 
 /* Each thread reads an extent, and waits for its turn to give it away. */
 struct flow {
@@ -96,8 +96,8 @@ static int flow_work(void *ctx, unsigned thread, struct err *e)
 	return more;
 }
 
-int pour_ordered(const struct pour *p, pour_sink *sink, void *ctx,
-		 struct err *e)
+static int pour_stored(const struct pour *p, pour_sink *sink, void *ctx,
+		       struct err *e)
 {
 	AUTO(reader_close_at)
 	struct reader_image *image = reader_open(p->repo, p->set, p->root, e);
@@ -126,6 +126,13 @@ int pour_ordered(const struct pour *p, pour_sink *sink, void *ctx,
 	if (p->written != NULL)
 		*p->written += f.written;
 	return ok;
+}
+
+int pour_ordered(const struct pour *p, pour_sink *sink, void *ctx,
+		 struct err *e)
+{
+	return p->held != NULL ? pour_held_ordered(p, sink, ctx, e)
+			       : pour_stored(p, sink, ctx, e);
 }
 
 static int write_fd(void *ctx, uint64_t offset, const uint8_t *data,

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "job/local.h"
+#include "job/revert.h"
 #include "job/snapped.h"
 #include "job/spool.h"
 #include "virt/recover.h"
@@ -19,10 +21,12 @@ static void say(void *ctx, const char *set, const char *text, int failed)
 void recover_sets(const struct job *j)
 {
 	struct job copy = *j;
-	const struct snapped_recover r = { .ctx = &copy, .note = say };
+	const struct snapped_recover r = { .job = j,
+					   .ctx = &copy,
+					   .note = say };
 	struct err e = ERR_INIT;
 
-	if (snapped_recover(j->state_dir, &r, &e) < 0)
+	if (snapped_recover(&r, &e) < 0)
 		talk_say(j->talk, TALK_WARN, "%s", e.msg);
 }
 
@@ -45,6 +49,11 @@ static void note(void *ctx, const char *set, const char *text, int failed)
 	add(ctx, whose, text, failed != 0);
 }
 
+static void note_revert(void *ctx, const char *domain, const char *text)
+{
+	add(ctx, domain, text, true);
+}
+
 /* Guests go on first; nobody waits for a storage. */
 static int recover_guests(const struct job *j, struct result_recover *result,
 			  struct err *e)
@@ -65,12 +74,17 @@ static int recover_guests(const struct job *j, struct result_recover *result,
 int job_recover(const struct job *j, struct result_recover *result,
 		struct err *e)
 {
-	const struct snapped_recover r = { .ctx = result, .note = note };
+	const struct snapped_recover r = { .job = j,
+					   .ctx = result,
+					   .note = note };
 
 	memset(result, 0, sizeof(*result));
 	if (j->spool_dir != NULL)
 		spool_sweep(j->spool_dir);
-	if (recover_guests(j, result, e) < 0)
+	if (recover_guests(j, result, e) < 0 || snapped_recover(&r, e) < 0)
 		return -1;
-	return snapped_recover(j->state_dir, &r, e);
+	if (j->local_dir != NULL)
+		local_sweep(j->local_dir);
+	revert_report(j, result, note_revert);
+	return 0;
 }

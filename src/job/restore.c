@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "job/describe.h"
-#include "job/open.h"
+#include "job/places.h"
 #include "job/pour.h"
 #include "job/ram.h"
 #include "job/spool.h"
@@ -30,8 +30,7 @@
 struct restore {
 	const struct job *job;
 	const struct job_restore *asked;
-	struct repo *repo;
-	struct catalog catalog;
+	struct places places;
 	struct catalog_hit hit;
 	struct targets targets;
 	struct conn *conn; /* NULL with --no-define */
@@ -54,8 +53,7 @@ static void restore_fini(struct restore *r)
 	}
 	conn_close(r->conn);
 	targets_fini(&r->targets);
-	catalog_fini(&r->catalog);
-	repo_close(r->repo);
+	places_fini(&r->places);
 	free(r->nvram);
 	free(r->before);
 	free(r->name);
@@ -200,9 +198,10 @@ static int check_name(const struct restore *r, struct err *e)
 
 static int plan(struct restore *r, struct err *e)
 {
-	if (check_name(r, e) < 0 ||
-	    job_catalog(r->job, r->repo, &r->catalog, e) < 0 ||
-	    catalog_find(&r->catalog, r->asked->point, &r->hit, e) < 0 ||
+	if (check_name(r, e) < 0 || places_open(r->job, &r->places, e) < 0)
+		return -1;
+	places_warn(&r->places);
+	if (catalog_find(&r->places.all, r->asked->point, &r->hit, e) < 0 ||
 	    check_ram(r, e) < 0 ||
 	    targets_plan(r->asked, r->hit.point, &r->targets, e) < 0 ||
 	    check_definition(r, e) < 0)
@@ -220,9 +219,10 @@ static struct pour pour_of(struct restore *r, const struct image *i,
 {
 	return (struct pour){
 		.job = r->job,
-		.repo = r->repo,
+		.repo = r->places.repo,
 		.set = r->hit.set,
 		.root = &i->root,
+		.held = places_here(&r->places, r->hit.set) ? i : NULL,
 		.what = what,
 		.written = &r->result->bytes,
 	};
@@ -242,9 +242,7 @@ static int restore_disk(struct restore *r, struct target *t, struct err *e)
 static int load_image(struct restore *r, const struct image *i, size_t max,
 		      struct buf *out, struct err *e)
 {
-	if (reader_bytes(r->repo, r->hit.set, &i->root, max, out, e) < 0)
-		return err_ctx(e, "%s", i->name);
-	return 0;
+	return places_bytes(&r->places, r->hit.set, i, max, out, e);
 }
 
 static int restore_nvram(struct restore *r, struct err *e)
@@ -421,12 +419,13 @@ static int keep_replaced(struct restore *r, struct err *e)
 static int restore_tpm(struct restore *r, const char *xml, struct err *e)
 {
 	const struct tpm_back b = {
-		.repo = r->repo,
+		.places = &r->places,
 		.set = r->hit.set,
 		.point = r->hit.point,
 		.conn = r->conn,
 		.xml = xml,
-		.result = r->result,
+		.files = &r->result->files,
+		.notes = &r->result->notes,
 	};
 
 	return tpm_bring_back(&b, e);
@@ -453,8 +452,7 @@ static int bring_up(struct restore *r, struct err *e)
 
 static int restore_steps(struct restore *r, struct err *e)
 {
-	r->repo = job_repo(r->job, e);
-	if (r->repo == NULL || plan(r, e) < 0 || restore_files(r, e) < 0)
+	if (plan(r, e) < 0 || restore_files(r, e) < 0)
 		return -1;
 	if (r->asked->no_define) {
 		if (save_definition(r, e) < 0 || restore_tpm(r, NULL, e) < 0)

@@ -87,6 +87,7 @@ void result_point_fini(struct result_point *r)
 	free(r->group);
 	free(r->host);
 	free(r->program);
+	result_strings_fini(&r->places);
 	result_strings_fini(&r->notes);
 	result_strings_fini(&r->attrs);
 	*r = (struct result_point){ .id = NULL };
@@ -120,6 +121,17 @@ void result_restore_fini(struct result_restore *r)
 	result_strings_fini(&r->files);
 	result_strings_fini(&r->notes);
 	*r = (struct result_restore){ .point = NULL };
+}
+
+void result_revert_fini(struct result_revert *r)
+{
+	free(r->point);
+	free(r->domain);
+	free(r->safety);
+	free(r->state);
+	result_strings_fini(&r->files);
+	result_strings_fini(&r->notes);
+	*r = (struct result_revert){ .point = NULL };
 }
 
 void result_export_fini(struct result_export *r)

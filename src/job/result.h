@@ -95,7 +95,8 @@ struct result_point {
 	char *program;
 	struct result_point_image *images;
 	size_t image_count;
-	struct result_strings notes; /* tried and refused, and why */
+	struct result_strings places; /* that hold it: "local", "repository" */
+	struct result_strings notes;  /* tried and refused, and why */
 	/* every attribute as it is stored: key, value in turn */
 	struct result_strings attrs;
 };
@@ -134,6 +135,20 @@ struct result_restore {
 	struct result_strings files; /* written */
 	struct result_strings notes;
 	uint64_t bytes; /* written, without holes and what was there already */
+	uint64_t elapsed_ms;
+};
+
+/* revert */
+struct result_revert {
+	char *point;                 /* id */
+	char *domain;                /* name */
+	char *safety;                /* id of the point of the state before, or
+				      * NULL */
+	char *state;                 /* "shut off", ... or NULL */
+	bool resumed;                /* from its RAM */
+	struct result_strings files; /* made what they were */
+	struct result_strings notes;
+	uint64_t bytes; /* written; what is shared with the snap is not */
 	uint64_t elapsed_ms;
 };
 
@@ -339,6 +354,7 @@ void result_point_fini(struct result_point *r);
 void result_points_fini(struct result_points *r);
 void result_backup_fini(struct result_backup *r);
 void result_restore_fini(struct result_restore *r);
+void result_revert_fini(struct result_revert *r);
 void result_export_fini(struct result_export *r);
 void result_verify_fini(struct result_verify *r);
 void result_forget_fini(struct result_forget *r);

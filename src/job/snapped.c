@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "job/local.h"
 
 #define JOURNAL_SUFFIX ".snaps"
 #define LOCK_SUFFIX    ".snaps.lock"
@@ -207,15 +208,36 @@ static struct snap_view *view_of(struct snapped *s, size_t volume,
 	return s->views[volume];
 }
 
-const char *snapped_path(struct snapped *s, const char *path, struct err *e)
+static const struct snap_place *taken_place(const struct snapped *s,
+					    const char *path, struct err *e)
 {
 	const struct snap_place *place = place_of(s, path);
+
+	if (place != NULL && place->volume < s->snaps.count)
+		return place;
+	err_set(e, ERR_FAILED, "'%s' has no storage snapshot", path);
+	return NULL;
+}
+
+int snapped_where(const struct snapped *s, const char *path,
+		  const struct snap **snap, const char **inside, struct err *e)
+{
+	const struct snap_place *place = taken_place(s, path, e);
+
+	if (place == NULL)
+		return -1;
+	*snap = &s->snaps.items[place->volume];
+	*inside = place->inside;
+	return 0;
+}
+
+const char *snapped_path(struct snapped *s, const char *path, struct err *e)
+{
+	const struct snap_place *place = taken_place(s, path, e);
 	struct snap_view *view;
 
-	if (place == NULL || place->volume >= s->snaps.count) {
-		err_set(e, ERR_FAILED, "'%s' has no storage snapshot", path);
+	if (place == NULL)
 		return NULL;
-	}
 	view = view_of(s, place->volume, e);
 	return view != NULL ? snap_view_path(view, place->inside, e) : NULL;
 }
@@ -318,7 +340,7 @@ static int keep(void *ctx, const struct snap *snap, struct err *e)
 {
 	const struct dead *d = ctx;
 
-	return d->r->keep != NULL ? d->r->keep(d->r->ctx, snap, e) : 0;
+	return local_keeps(d->r->job, snap, e);
 }
 
 static int recover_records(struct journal *journal, const char *path,
@@ -389,9 +411,9 @@ static char *set_of(const char *name)
 	return mem_fmt("%.*s", (int)strcspn(name, "."), name);
 }
 
-int snapped_recover(const char *state_dir, const struct snapped_recover *r,
-		    struct err *e)
+int snapped_recover(const struct snapped_recover *r, struct err *e)
 {
+	const char *state_dir = r->job->state_dir;
 	DIR *dir = opendir(state_dir);
 	struct dirent *entry;
 

@@ -37,6 +37,10 @@ int snapped_take(struct snapped *s, unsigned deadline_ms, struct err *e);
 /* Where one of the paths is to be read, good until snapped_end(). */
 const char *snapped_path(struct snapped *s, const char *path, struct err *e);
 
+/* Its snap, and where it is in that; both are good as long as s is. */
+int snapped_where(const struct snapped *s, const char *path,
+		  const struct snap **snap, const char **inside, struct err *e);
+
 /* Do they hold?  For the reader, now and then, from any thread. */
 int snapped_check(struct snapped *s, struct err *e);
 
@@ -61,14 +65,12 @@ int snapped_end(struct snapped *s, struct err *e);
 
 /* What dead sets have left, in all of state_dir. */
 struct snapped_recover {
+	const struct job *job; /* what its local points name is kept */
 	void *ctx;
-	/* as of struct snap_recover; NULL: none is kept */
-	int (*keep)(void *ctx, const struct snap *snap, struct err *e);
 	/* what was done, or is left */
 	void (*note)(void *ctx, const char *set, const char *text, int failed);
 };
 
-int snapped_recover(const char *state_dir, const struct snapped_recover *r,
-		    struct err *e);
+int snapped_recover(const struct snapped_recover *r, struct err *e);
 
 #endif

@@ -210,7 +210,7 @@ int targets_plan(const struct job_restore *asked, const struct point *p,
 
 /* Of a device O_EXCL says that nothing is mounted from it; that no VM has it,
  * only QEMU's lock. */
-int target_open_raw(const char *path, struct err *e)
+static int open_old(const char *path, bool any_format, struct err *e)
 {
 	struct stat st;
 
@@ -224,11 +224,21 @@ int target_open_raw(const char *path, struct err *e)
 		return -1;
 	if (fd < 0)
 		return err_sys(e, "cannot open '%s'", path);
-	if (!block && check_format(path, "raw", e) < 0)
+	if (!block && !any_format && check_format(path, "raw", e) < 0)
 		return -1;
 	if (imagelock_take_all(fd, path, e) < 0)
 		return -1;
 	return fd_take(&fd);
+}
+
+int target_open_raw(const char *path, struct err *e)
+{
+	return open_old(path, false, e);
+}
+
+int target_open_image(const char *path, struct err *e)
+{
+	return open_old(path, true, e);
 }
 
 int target_spoilt(const char *path, struct err *e)

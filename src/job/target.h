@@ -55,6 +55,9 @@ int target_fill(struct target *t, struct pour *p, const char *socket_dir,
  */
 int target_open_raw(const char *path, struct err *e);
 
+/* The same for an image file of any format, as the bytes that it is. */
+int target_open_image(const char *path, struct err *e);
+
 /* Say of an old file or device that it is neither old nor new. */
 int target_spoilt(const char *path, struct err *e);
 

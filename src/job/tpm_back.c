@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 #include "job/describe.h"
-#include "repo/reader.h"
 #include "virt/define.h"
 #include "virt/tpm.h"
 
@@ -23,9 +22,7 @@ static int load(const struct tpm_back *b, const struct image *i,
 		.name = mem_strdup(i->name),
 		.owner = mem_strdup(owner != NULL ? owner : ""),
 	};
-	if (reader_bytes(b->repo, b->set, &i->root, TPM_MAX, &f->data, e) < 0)
-		return err_ctx(e, "%s", i->name);
-	return 0;
+	return places_bytes(b->places, b->set, i, TPM_MAX, &f->data, e);
 }
 
 static int load_all(const struct tpm_back *b, struct tpm_state *s,
@@ -53,9 +50,9 @@ static int save(const struct tpm_back *b, const struct tpm_state *s,
 		return err_set(e, ERR_FAILED, "no HOME: where is the TPM?");
 	if (tpm_save(folder, s, &kept, e) < 0)
 		return -1;
-	result_strings_add(&b->result->files, "%s", folder);
+	result_strings_add(b->files, "%s", folder);
 	if (kept != NULL)
-		result_strings_add(&b->result->notes,
+		result_strings_add(b->notes,
 				   "there was a TPM's state already: what it "
 				   "was is in '%s'",
 				   kept);
@@ -72,7 +69,7 @@ int tpm_bring_back(const struct tpm_back *b, struct err *e)
 		return 0;
 	if (b->conn != NULL)
 		return save(b, &s, e);
-	result_strings_add(&b->result->notes,
+	result_strings_add(b->notes,
 			   "the state of its TPM is not written, for libvirt "
 			   "keeps it by the UUID of a domain: 'vmkeep export' "
 			   "has its files");

@@ -5,18 +5,17 @@
 /* The state of a TPM, from a point to where libvirt looks for it. */
 
 #include "base/err.h"
+#include "job/places.h"
 #include "job/result.h"
-#include "repo/point.h"
-#include "repo/repo.h"
 #include "virt/conn.h"
 
 struct tpm_back {
-	struct repo *repo;
+	const struct places *places;
 	const struct set *set;
 	const struct point *point;
-	struct conn *conn; /* NULL: no domain is defined */
-	const char *xml;   /* its new definition */
-	struct result_restore *result;
+	struct conn *conn;                    /* NULL: no domain is defined */
+	const char *xml;                      /* its new definition */
+	struct result_strings *files, *notes; /* to be told */
 };
 
 /* Before the domain is defined.  Nothing when the point has none. */

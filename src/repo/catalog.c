@@ -21,15 +21,22 @@ struct load {
 	struct catalog *c;
 };
 
-static void add_damage(struct catalog *c, const char *name,
-		       const struct err *why)
+void catalog_add_damage(struct catalog *c, const char *object,
+			const struct err *why)
 {
 	c->damaged =
 		mem_grow(c->damaged, c->damaged_count + 1, sizeof(*c->damaged));
 	struct catalog_damage *d = &c->damaged[c->damaged_count++];
 
-	d->object = mem_strdup(name);
+	d->object = mem_strdup(object);
 	memcpy(d->msg, why->msg, sizeof(d->msg));
+}
+
+void catalog_add(struct catalog *c, struct set *set)
+{
+	c->sets = mem_grow(c->sets, c->count + 1, sizeof(*c->sets));
+	c->sets[c->count++] = *set;
+	*set = (struct set){ 0 };
 }
 
 static int load_one(void *ctx, const char *name, const struct store_stat *st,
@@ -49,13 +56,12 @@ static int load_one(void *ctx, const char *name, const struct store_stat *st,
 	if (got < 0) {
 		/* gone between listing and reading: forgotten, not damaged */
 		if (why.code != ERR_NOT_FOUND)
-			add_damage(l->c, name, &why);
+			catalog_add_damage(l->c, name, &why);
 		return 0;
 	}
 	if (got == 0)
 		return 0;
-	l->c->sets = mem_grow(l->c->sets, l->c->count + 1, sizeof(*l->c->sets));
-	l->c->sets[l->c->count++] = set;
+	catalog_add(l->c, &set);
 	return 0;
 }
 
@@ -74,6 +80,12 @@ static int by_time(const void *va, const void *vb)
 	if (ta != tb)
 		return ta < tb ? -1 : 1;
 	return memcmp(a->session.b, b->session.b, ID_SIZE);
+}
+
+void catalog_sort(struct catalog *c)
+{
+	if (c->count > 0)
+		qsort(c->sets, c->count, sizeof(*c->sets), by_time);
 }
 
 static int see_session(void *ctx, const char *name, const struct store_stat *st,
@@ -149,8 +161,7 @@ int catalog_load(struct repo *r, struct catalog *c, struct err *e)
 		catalog_fini(c);
 		return err_ctx(e, "cannot list the points");
 	}
-	if (c->count > 0)
-		qsort(c->sets, c->count, sizeof(*c->sets), by_time);
+	catalog_sort(c);
 	return 0;
 }
 

@@ -33,6 +33,16 @@ struct catalog {
 int catalog_load(struct repo *r, struct catalog *c, struct err *e);
 void catalog_fini(struct catalog *c);
 
+/*
+ * For whoever holds sets elsewhere, too: add one (*set is moved, and empty
+ * afterwards), or one that cannot be read; then sort, or nothing is found by
+ * its time.
+ */
+void catalog_add(struct catalog *c, struct set *set);
+void catalog_add_damage(struct catalog *c, const char *object,
+			const struct err *why);
+void catalog_sort(struct catalog *c);
+
 /* A point in a catalogue. */
 struct catalog_hit {
 	const struct set *set;

@@ -30,6 +30,8 @@ void json_backup(FILE *out, const struct result_backup *r,
 		 const struct json_end *end);
 void json_points(FILE *out, const struct result_points *r,
 		 const struct json_end *end);
+void json_revert(FILE *out, const struct result_revert *r,
+		 const struct json_end *end);
 void json_restore(FILE *out, const struct result_restore *r,
 		  const struct json_end *end);
 void json_export(FILE *out, const struct result_export *r,

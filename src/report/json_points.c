@@ -46,6 +46,7 @@ void json_put_point(json_t *object, const struct result_point *p)
 		json_put_number(object, "skew_ms", p->skew_ms);
 	json_put_text(object, "host", p->host);
 	json_put_text(object, "program", p->program);
+	json_put_strings(object, "places", &p->places);
 	put_images(object, p);
 	json_put_strings(object, "notes", &p->notes);
 	if (p->attrs.count > 0)
@@ -91,6 +92,23 @@ void json_backup(FILE *out, const struct result_backup *r,
 	json_put_number(root, "read_bytes", r->read_bytes);
 	json_put_number(root, "new_bytes", r->new_bytes);
 	json_put_number(root, "stored_bytes", r->stored_bytes);
+	json_put_number(root, "elapsed_ms", r->elapsed_ms);
+	json_finish(out, root, end);
+}
+
+void json_revert(FILE *out, const struct result_revert *r,
+		 const struct json_end *end)
+{
+	json_t *root = json_begin(end);
+
+	json_put_text(root, "point", r->point);
+	json_put_text(root, "domain", r->domain);
+	json_put_text(root, "safety", r->safety);
+	json_put_text(root, "state", r->state);
+	json_put_bool(root, "resumed", r->resumed);
+	json_put_strings(root, "files", &r->files);
+	json_put_strings(root, "notes", &r->notes);
+	json_put_number(root, "bytes", r->bytes);
 	json_put_number(root, "elapsed_ms", r->elapsed_ms);
 	json_finish(out, root, end);
 }

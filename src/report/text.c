@@ -51,16 +51,37 @@ void text_init(FILE *out, const struct result_init *r)
 		      out);
 }
 
+static void goes_on(FILE *out, const char *domain)
+{
+	text_line(out, "%s goes on from the instant it was captured at",
+		  domain);
+}
+
 static void restored_domain(FILE *out, const struct result_restore *r)
 {
 	if (r->domain == NULL)
 		return;
 	if (r->resumed)
-		text_line(out, "%s goes on from the instant it was captured at",
-			  r->domain);
+		goes_on(out, r->domain);
 	else
 		text_line(out, "%s is defined, %s", r->domain,
 			  r->state == NULL ? "shut off" : r->state);
+}
+
+void text_revert(FILE *out, const struct result_revert *r)
+{
+	char size[NUM_TEXT], time[NUM_TEXT];
+
+	num_size_text(r->bytes, size);
+	num_duration_text(r->elapsed_ms, time);
+	text_line(out, "reverted %s to point %.*s: %s written, in %s",
+		  r->domain, TEXT_ID, r->point, size, time);
+	text_strings(out, "  ", &r->files);
+	text_strings(out, "  note: ", &r->notes);
+	if (r->resumed)
+		goes_on(out, r->domain);
+	else
+		text_line(out, "%s is %s", r->domain, r->state);
 }
 
 void text_restore(FILE *out, const struct result_restore *r)

@@ -17,6 +17,7 @@ void text_backup(FILE *out, const struct result_backup *r);
 void text_import(FILE *out, const struct result_backup *r);
 void text_points(FILE *out, const struct result_points *r);
 void text_show(FILE *out, const struct result_points *r);
+void text_revert(FILE *out, const struct result_revert *r);
 void text_restore(FILE *out, const struct result_restore *r);
 void text_export(FILE *out, const struct result_export *r);
 void text_damages(FILE *out, const struct result_damage *d, size_t count);

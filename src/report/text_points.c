@@ -21,11 +21,21 @@ static void damaged_sets(FILE *out, const struct result_points *r)
 	text_strings(out, "damaged: ", &r->damaged);
 }
 
+static void held(struct table *t, const struct result_point *p)
+{
+	const char *first = p->places.count > 0 ? p->places.items[0] : "";
+
+	if (p->places.count > 1)
+		table_cell(t, "%s, %s", first, p->places.items[1]);
+	else
+		table_name(t, first);
+}
+
 void text_points(FILE *out, const struct result_points *r)
 {
-	static const char *const head[] = { "POINT", "NAME", "TIME", "LEVEL",
-					    "SIZE" };
-	AUTO(table_free_at) struct table *t = table_new("llllr", "");
+	static const char *const head[] = { "POINT", "NAME", "TIME",
+					    "LEVEL", "SIZE", "HELD" };
+	AUTO(table_free_at) struct table *t = table_new("llllrl", "");
 
 	for (size_t i = 0; i < sizeof(head) / sizeof(head[0]); i++)
 		table_name(t, head[i]);
@@ -39,6 +49,7 @@ void text_points(FILE *out, const struct result_points *r)
 		table_cell(t, "%s", time);
 		table_name(t, p->level);
 		table_size(t, p->size);
+		held(t, p);
 	}
 	if (r->count == 0)
 		fputs("no points\n", out);
@@ -93,6 +104,8 @@ static void facts(FILE *out, const struct result_point *p)
 	}
 	table_name(t, "size");
 	table_size(t, p->size);
+	table_name(t, "held in");
+	held(t, p);
 	table_name(t, "taken on");
 	table_name(t, p->host);
 	table_name(t, "taken by");

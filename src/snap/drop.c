@@ -102,6 +102,18 @@ int drop_all(const struct snap *const *snaps, size_t count, bool *gone,
 	return rc;
 }
 
+int snap_intend_drop(const struct snap *snaps, size_t count,
+		     const struct snap_how *how, struct err *e)
+{
+	autofree const struct snap **all = mem_zalloc(count, sizeof(*all));
+
+	for (size_t i = 0; i < count; i++)
+		all[i] = &snaps[i];
+	return count == 0
+		       ? 0
+		       : snap_jot(how->journal, SNAP_JOT_DROP, all, count, e);
+}
+
 int snap_drop(const struct snap *snaps, size_t count,
 	      const struct snap_how *how, struct err *e)
 {

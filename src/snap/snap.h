@@ -236,6 +236,14 @@ int snap_drop(const struct snap *snaps, size_t count,
 	      const struct snap_how *how, struct err *e);
 
 /*
+ * Write into the journal that they are to be dropped, for who has to do
+ * something else first (forget the point that names them): snap_recover()
+ * drops them then, unless `keep` wants them.
+ */
+int snap_intend_drop(const struct snap *snaps, size_t count,
+		     const struct snap_how *how, struct err *e);
+
+/*
  * All snaps with our tag: of the plan's volumes, or of all ZFS pools and VGs
  * of this host when it is NULL (btrfs and reflink are only found by a plan).
  * Views of ours (clones, thin LVs) are not snaps.

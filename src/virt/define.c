@@ -209,6 +209,21 @@ int define_start(struct conn *c, const char *name, struct err *e)
 	return 0;
 }
 
+int define_stop(struct conn *c, const char *uuid, struct err *e)
+{
+	if (conn_ensure(c, CONN_WAIT_MS, e) < 0)
+		return -1;
+	autodomain virDomainPtr d = conn_domain(c, uuid, e);
+
+	if (d == NULL)
+		return -1;
+	if (virDomainIsActive(d) == 0 || virDomainDestroy(d) == 0)
+		return 0;
+	virt_err(e, "cannot stop domain '%s'", virDomainGetName(d));
+	/* it may have ended by itself */
+	return virDomainIsActive(d) == 0 ? 0 : -1;
+}
+
 /* A dump that QEMU cannot load: the machine is not the one it was. */
 static int resume_err(const char *name, struct err *e)
 {

@@ -88,6 +88,9 @@ int define_domain(struct conn *c, const char *xml, struct err *e);
 /* ERR_BUSY when it runs already. */
 int define_start(struct conn *c, const char *name, struct err *e);
 
+/* Pull the plug; 0 also when it does not run. */
+int define_stop(struct conn *c, const char *uuid, struct err *e);
+
 /*
  * Resume from a RAM dump (libvirt's save format) with the changed definition;
  * the guest runs when this returns, unless it was paused when captured.  The

@@ -24,9 +24,9 @@ import results  # noqa: E402
 from each import run_each, tests  # noqa: E402
 
 # Names from basic to complex.
-FILES = ["backup_ram", "streams", "variants", "methods", "names", "flatten",
-         "flatten_kill", "kill", "doctor", "trouble_host", "trouble_guest",
-         "trouble_repo"]
+FILES = ["backup_ram", "streams", "variants", "methods", "local", "names",
+         "flatten", "flatten_kill", "kill", "doctor", "trouble_host",
+         "trouble_guest", "trouble_repo"]
 
 
 def run_all(program, chosen):

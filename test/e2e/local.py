@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Points that stay on this host, and going back to them in place."""
+
+import shutil
+import signal
+
+from kit import (BUSY, FAILED, INTEGRITY, healthy, hears, on_own_disks,
+                 test)
+from snapfs import storage
+
+KINDS = ("xfs", "btrfs")
+
+
+def copies(folder):
+    """Storage snapshots of ours on that file system."""
+    return sorted(str(path) for path in folder.rglob("vmkeep_*"))
+
+
+def keep(place, guest, *args):
+    item = place.backup(guest.name, "--keep", "local", *args)
+    assert item["point"]["places"] == ["local"], item
+    return item["point"]
+
+
+def listed(place, guest):
+    """Ids of the points of a guest, with the places that hold each."""
+    return {point["id"]: point["places"]
+            for point in place.json("points")["points"]
+            if point["name"] == guest.name}
+
+
+def goes_on(place, guest, disks):
+    """On its own disks, and nothing is under way; what is kept may stay."""
+    on_own_disks(guest, disks)
+    assert guest.state() == "running", guest.state()
+    assert not place.journals(), place.journals()
+    hears(guest)
+
+
+def write_on(guest, count=20):
+    """It goes on writing; the counter that it has reached."""
+    guest.wait_counter_beyond(guest.counter() + count)
+    return guest.counter()
+
+
+@test
+def back_in_place(place):
+    """Kept here with RAM, gone on, back at the instant, and forth again to
+    what was kept for safety; no snapshot is lost by it."""
+    for kind in KINDS:
+        with storage(place, kind) as folder:
+            guest = place.lab.guest(f"here {kind}", seed=True)
+            disks = guest.disks()
+            guest.wait_counter_beyond(2)
+            point = keep(place, guest)
+            assert point["level"] == "ram", point
+            goes_on(place, guest, disks)
+            then = guest.counter()
+            later = write_on(guest)
+            beats = len(guest.console.beats)
+            done = place.json("revert", point["id"], "--ram", "--stop")
+            assert done["resumed"] and done["state"] == "running", done
+            guest.wait_heartbeat()
+            least = min(beat[1] for beat in guest.console.beats[beats:])
+            assert least <= then + 1 < later, (least, then, later)
+            healthy(guest)
+            assert guest.disks() == disks
+            held = listed(place, guest)
+            assert held == {point["id"]: ["local"],
+                            done["safety"]: ["local"]}, held
+            place.json("revert", done["safety"], "--ram", "--stop",
+                       "--no-safety")
+            guest.wait_heartbeat()
+            assert guest.console.beats[-1][1] >= later - 1
+            healthy(guest)
+            guest.destroy()
+            for one in held:
+                place.vmkeep("forget", one, "--force")
+            assert copies(folder) == [], copies(folder)
+            guest.remove()
+
+
+@test
+def both_places(place):
+    """Held here and in the repository: one point, read from here; forgotten
+    in one place it is in the other still."""
+    with storage(place, "xfs") as folder:
+        guest = place.lab.guest("here both", seed=True)
+        guest.wait_counter_beyond(2)
+        item = place.backup(guest.name, "--keep", "local,repository")
+        point = item["point"]["id"]
+        assert listed(place, guest) == {point: ["local", "repository"]}
+        here, there = place.lab.dir / "here.raw", place.lab.dir / "there.raw"
+        place.vmkeep("export", f"{point}/vda", here, "--place", "local")
+        place.vmkeep("export", f"{point}/vda", there, "--place",
+                     "repository")
+        place.shell("cmp", here, there)
+        place.vmkeep("forget", point, "--force", "--place", "local")
+        assert listed(place, guest) == {point: ["repository"]}
+        assert copies(folder) == []
+        place.vmkeep("revert", point, code=FAILED, words=["held on this"])
+        here.unlink()
+        there.unlink()
+        guest.remove()
+
+
+@test
+def a_copy_from_here(place):
+    """Restored under another name beside the original, without a
+    repository; the original does not notice."""
+    with storage(place, "btrfs"):
+        guest = place.lab.guest("here copy", seed=True)
+        disks = guest.disks()
+        guest.wait_counter_beyond(2)
+        point = keep(place, guest)
+        to = place.lab.dir / "copy"
+        place.vmkeep("--repository", place.lab.dir / "nowhere", "restore",
+                     point["id"], "--place", "local", "--to", to, "--name",
+                     "here copy 2")
+        goes_on(place, guest, disks)
+        images = sorted(to.glob("*.qcow2")) + sorted(to.glob("*.raw"))
+        assert len(images) == len(disks), images
+        place.lab.virsh("undefine", "here copy 2")
+        shutil.rmtree(to)
+        healthy(guest)
+        place.vmkeep("forget", point["id"], "--force", "--place", "local")
+        guest.remove()
+
+
+@test
+def refusals(place):
+    """What cannot be: storage without snapshots, a running VM, a point whose
+    record is damaged, another disk by now."""
+    plain = place.lab.guest("here plain", seed=True)
+    plain.wait_counter_beyond(2)
+    done = place.run("backup", plain.name, "--keep", "local")
+    assert done.returncode != 0 and "kept on this host" in done.stderr, done
+    healthy(plain)
+    plain.remove()
+    with storage(place, "xfs") as folder:
+        guest = place.lab.guest("here not", seed=True)
+        guest.wait_counter_beyond(2)
+        kept = keep(place, guest)
+        point = kept["id"]
+        place.vmkeep("revert", point, code=BUSY, words=["--stop"])
+        guest.destroy()
+        path = next(iter(guest.disks().values()))
+        shutil.move(path, path + ".away")
+        shutil.copy(path + ".away", path)
+        place.vmkeep("revert", point, "--no-safety")
+        record = next(place.lab.dir.rglob(f"local/{kept['set']}/set"))
+        whole = record.read_bytes()
+        record.write_bytes(whole[:-1])
+        place.vmkeep("points", "--place", "local", code=INTEGRITY)
+        place.vmkeep("recover")
+        assert copies(folder), "a damaged record keeps its snapshots"
+        record.write_bytes(whole)
+        place.vmkeep("forget", point, "--force", "--place", "local")
+        assert copies(folder) == []
+        guest.remove()
+
+
+@test
+def killed(place):
+    """SIGKILL at every journal record of a capture that is to stay: a point
+    that is whole, or none, and no snapshot that no point names; the guest
+    goes on."""
+    with storage(place, "xfs") as folder:
+        guest = place.lab.guest("here killed", seed=True)
+        disks = guest.disks()
+        guest.wait_counter_beyond(2)
+        cells = []
+        for number in range(1, 60):
+            process = place.start(
+                "backup", guest.name, "--keep", "local", "--no-memory",
+                env={"VMKEEP_TEST_KILL": str(number)})
+            process.wait()
+            place.wait_watchdog()
+            place.vmkeep("recover")
+            goes_on(place, guest, disks)
+            held = listed(place, guest)
+            cells.append(len(held))
+            for one in held:
+                place.vmkeep("forget", one, "--force", "--place", "local")
+            assert copies(folder) == [], (number, copies(folder))
+            if process.returncode != -signal.SIGKILL:
+                break
+        assert cells[-1] == 1 and number > 5, cells
+        place.note(f"killed at {number - 1} records: points {cells}")
+        healthy(guest)
+        guest.remove()
