@@ -46,7 +46,7 @@ static int run(struct cli *c)
 	struct result_repair result = { .changed = false };
 	struct err e = ERR_INIT;
 	int rc = job_repair(&c->job, &repair, &result, &e);
-	int exit = result.left.unread > 0 ? CLI_PARTLY : CLI_DONE;
+	enum cli_exit exit = result.left.unread > 0 ? CLI_PARTLY : CLI_DONE;
 
 	if (result.left.damage_count > 0)
 		exit = CLI_INTEGRITY;

@@ -51,7 +51,7 @@ static int run(struct cli *c)
 	struct result_verify result = { .damages = NULL };
 	struct err e = ERR_INIT;
 	int rc = job_verify(&c->job, &v, &result, &e);
-	int exit = result.unread > 0 ? CLI_PARTLY : CLI_DONE;
+	enum cli_exit exit = result.unread > 0 ? CLI_PARTLY : CLI_DONE;
 
 	if (result.damage_count > 0)
 		exit = CLI_INTEGRITY;

@@ -93,8 +93,9 @@ char *doctor_word(const char *text)
 	return quoted(text);
 }
 
-static char *with_uri(const struct doctor_case *c, const char *program,
-		      const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static char *with_uri(
+	const struct doctor_case *c, const char *program, const char *fmt,
+	va_list ap)
 {
 	autofree char *rest = mem_vfmt(fmt, ap);
 	const char *uri = c->facts->uri;
