@@ -11,6 +11,7 @@
 #include "job/feed.h"
 #include "job/gather.h"
 #include "job/open.h"
+#include "job/places.h"
 
 #define NAME_MAX_BYTES 4096
 
@@ -108,6 +109,7 @@ static int import_one(const struct job *j, const char *name, const char *file,
 		return -1;
 	gather_counters(in, result);
 	describe_point(&set, &set.points[0], &result->items[0].point);
+	result_strings_add(&result->items[0].point.places, PLACE_REPOSITORY);
 	return 0;
 }
 

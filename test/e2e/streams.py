@@ -429,12 +429,12 @@ KEYS = {
     "export": "point image file size written elapsed_ms",
     "verify": "damages healed level read_data complete sets points images "
               "nodes chunks packs packs_read bytes_read bytes "
-              "bytes_ever_read bytes_read_recently elapsed_ms",
+              "bytes_ever_read bytes_read_recently unread elapsed_ms",
     "forget": "points sets ram dry_run",
     "gc": "dry_run generation steps points ended packs bytes waiting_packs "
           "waiting_bytes moved_bytes frail left_alone waits_for elapsed_ms",
     "repair": "damages healed damages_before changed objects segments images "
-              "stored_bytes elapsed_ms",
+              "stored_bytes unread elapsed_ms",
     "stats": "points names size data unique stored tree nodes chunks packs "
              "pack_bytes objects bytes lost elapsed_ms",
     "key": "action file keys notes damaged",
@@ -446,10 +446,10 @@ SOMETIMES = {"verify": {"oldest", "oldest_ns"}}
 DOMAIN = ("name uuid state pause_reason memory agent nvram tpm disks level "
           "method reasons")
 DISK = "target device bus size chain captured why_not"
-CHAIN = "path format type"
+CHAIN = "number path format type"
 ITEM = "name ok degraded warnings"
 POINT = ("id set name time time_ns level method size pause_ms host program "
-         "images notes attributes")
+         "images notes attributes places")
 IMAGE = "kind name size format source"
 
 
