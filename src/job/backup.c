@@ -263,10 +263,11 @@ static int keep_here(struct backup *b, struct err *e)
 		return -1;
 	group_describe(&b->skew, b->asked->group, b->members, b->count,
 		       &b->kept);
-	if (local_commit(b->local, &b->kept, e) < 0)
-		return -1;
-	snapped_stay(b->snapped);
-	return 0;
+	int ret = local_commit(b->local, &b->kept, e);
+
+	if (local_committed(b->local))
+		snapped_stay(b->snapped);
+	return ret;
 }
 
 /* ---- reading --------------------------------------------------------- */

@@ -238,6 +238,11 @@ int local_commit(struct local_new *l, struct set *set, struct err *e)
 	return dir_sync(l->dir, e);
 }
 
+bool local_committed(const struct local_new *l)
+{
+	return l->committed;
+}
+
 /* ---- what is there ------------------------------------------------------ */
 
 struct load {

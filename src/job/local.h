@@ -71,8 +71,15 @@ struct local_disk {
 
 void local_add_disk(struct point *p, const struct local_disk *d);
 
-/* The set is there, durably, with time, host and program filled in. */
+/*
+ * The set is there, durably, with time, host and program filled in.  Where
+ * only the last sync fails it is there, too, and may be gone after a power
+ * cut: local_committed() tells.
+ */
 int local_commit(struct local_new *l, struct set *set, struct err *e);
+
+/* Does anybody who looks find it?  Then nothing that it names may go. */
+bool local_committed(const struct local_new *l);
 
 /* ---- what is there ------------------------------------------------------ */
 
