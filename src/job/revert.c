@@ -182,6 +182,8 @@ static int keep_present(struct revert *r, struct err *e)
 		.domains = (char *[]){ r->domain->name },
 		.domain_count = 1,
 		.memory = -1,
+		/* its plug is pulled afterwards */
+		.require = r->domain->state == DOMAIN_RUNNING ? "ram" : NULL,
 		.keep = JOB_KEEP_LOCAL,
 	};
 
