@@ -4,8 +4,8 @@
 import shutil
 import signal
 
-from kit import (BUSY, FAILED, INTEGRITY, healthy, hears, on_own_disks,
-                 test)
+from kit import (BUSY, FAILED, INTEGRITY, KILLED, healthy, hears,
+                 on_own_disks, test)
 from snapfs import storage
 
 KINDS = ("xfs", "btrfs")
@@ -189,3 +189,58 @@ def killed(place):
         place.note(f"killed at {number - 1} records: points {cells}")
         healthy(guest)
         guest.remove()
+
+
+@test
+def revert_killed(place):
+    """SIGKILL in the middle of a revert: recover tells, backups are refused,
+    doing it again mends it, and all of the disks is of the point."""
+    with storage(place, "xfs") as folder:
+        guest = place.lab.guest("here cut", seed=True)
+        guest.wait_counter_beyond(2)
+        point = keep(place, guest)["id"]
+        write_on(guest)
+        guest.destroy()
+        for when in ("1", "1:5"):
+            done = place.run("revert", point, "--no-safety",
+                             env={"VMKEEP_TEST_KILL": when})
+            if done.returncode != KILLED:  # it was through by then
+                assert when != "1" and done.returncode == 0, done
+                break
+            told = place.run("recover")
+            assert told.returncode == FAILED, told
+            assert point[:12] in told.stdout and "cut short" in told.stdout
+            place.vmkeep("backup", guest.name, code=BUSY,
+                         words=["cut short"])
+        place.json("revert", point, "--no-safety", "--ram")
+        guest.wait_heartbeat()
+        healthy(guest)
+        place.vmkeep("recover")
+        guest.destroy()
+        place.vmkeep("forget", point, "--force", "--place", "local")
+        assert copies(folder) == []
+        guest.remove()
+
+
+@test
+def a_group_here(place):
+    """Two of one instant stay as one set; one goes, and the other's disks
+    are there still."""
+    with storage(place, "btrfs") as folder:
+        guests = [place.lab.guest(f"here {n}", seed=True) for n in "ab"]
+        for guest in guests:
+            guest.wait_counter_beyond(2)
+        done = place.json("backup", *[guest.name for guest in guests],
+                          "--together", "--keep", "local", "--no-memory")
+        points = [item["point"] for item in done["items"]]
+        assert len({point["set"] for point in points}) == 1, points
+        place.vmkeep("forget", points[0]["id"], "--force", "--place", "local")
+        assert copies(folder), "the other point needs it"
+        disk = place.lab.dir / "of-b.raw"
+        place.vmkeep("export", points[1]["id"] + "/vda", disk)
+        disk.unlink()
+        place.vmkeep("forget", points[1]["id"], "--force", "--place", "local")
+        assert copies(folder) == []
+        for guest in guests:
+            healthy(guest)
+            guest.remove()
