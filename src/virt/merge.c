@@ -264,9 +264,13 @@ static int wait_ready(struct merge *m, const struct plan_disk *disk,
 	for (;;) {
 		int ready = is_ready(m, disk, r, e);
 
-		if (ready != 0)
-			return ready < 0 ? -1 : 0;
-		if (merge_may_go_on(m, disk, e) < 0 || help_ready(m, r, e) < 0)
+		/* also when it is ready: who stops it before the pivot does
+		 * not want that */
+		if (ready < 0 || merge_may_go_on(m, disk, e) < 0)
+			return -1;
+		if (ready > 0)
+			return 0;
+		if (help_ready(m, r, e) < 0)
 			return -1;
 		track_wait(m->track, POLL_MS);
 	}
