@@ -110,6 +110,36 @@ int fd_pwrite_full(int fd, const void *from, size_t n, uint64_t offset,
 	return 0;
 }
 
+/* Take n bytes off the front; pieces that are empty then go, too. */
+static void advance(struct iovec **iov, size_t *count, size_t n)
+{
+	while (*count > 0 && n >= (*iov)->iov_len) {
+		n -= (*iov)->iov_len;
+		++*iov;
+		--*count;
+	}
+	if (n > 0) {
+		(*iov)->iov_base = (uint8_t *)(*iov)->iov_base + n;
+		(*iov)->iov_len -= n;
+	}
+}
+
+int fd_pwritev_full(int fd, struct iovec *iov, size_t count, uint64_t offset,
+		    struct err *e)
+{
+	for (advance(&iov, &count, 0); count > 0;) {
+		ssize_t put = pwritev(fd, iov, (int)count, (off_t)offset);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return err_sys(e, "cannot write at %" PRIu64, offset);
+		offset += (uint64_t)put;
+		advance(&iov, &count, (size_t)put);
+	}
+	return 0;
+}
+
 /* Append what fd still has; one byte more than max shows that it is more. */
 static int load(int fd, size_t max, struct buf *b, struct err *e)
 {

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
@@ -32,6 +33,11 @@ int fd_read_some(int fd, void *to, size_t n, size_t *got, struct err *e);
 int fd_write_full(int fd, const void *from, size_t n, struct err *e);
 int fd_pwrite_full(int fd, const void *from, size_t n, uint64_t offset,
 		   struct err *e);
+
+/* All of count (at most 1,024) pieces of memory, one after the other; iov is
+ * used up. */
+int fd_pwritev_full(int fd, struct iovec *iov, size_t count, uint64_t offset,
+		    struct err *e);
 
 /* The whole file, at most max bytes (more is ERR_INTEGRITY), appended to b.
  * NOT_FOUND when there is none. */

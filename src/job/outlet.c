@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -19,14 +21,16 @@
 #include "codec/hash.h"
 
 /* While some threads wait for the disk, others unpack. */
-#define EXTRA_THREADS 2
+#define EXTRA_THREADS 4
 
 struct outlet {
 	struct disk *disk;      /* or NULL */
 	pthread_mutex_t asking; /* disk_extent() */
 	int fd;
-	int direct;           /* the same past the page cache, or -1 */
-	_Atomic bool refused; /* the file system does not take that */
+	int direct;            /* the same past the page cache, or -1 */
+	_Atomic bool refused;  /* the file system does not take that */
+	_Atomic bool accepted; /* it has taken it */
+	bool reserves;         /* outlet_reserve() helps */
 };
 
 struct outlet *outlet_disk(struct disk *d)
@@ -52,12 +56,26 @@ static int open_direct(int fd)
 	return open(path, (mode & O_ACCMODE) | O_DIRECT | O_CLOEXEC);
 }
 
+/*
+ * ext4 and XFS write directly into blocks that are there with several threads
+ * at once, into holes with one.  Elsewhere reserving does harm: btrfs never
+ * compresses what was reserved.
+ */
+static bool gains_by_reserving(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
+}
+
 struct outlet *outlet_file(int fd)
 {
 	struct outlet *o = outlet_disk(NULL);
 
 	o->fd = fd;
 	o->direct = open_direct(fd);
+	o->reserves = o->direct >= 0 && gains_by_reserving(fd);
 	return o;
 }
 
@@ -128,10 +146,46 @@ int outlet_write(struct outlet *o, unsigned thread, uint64_t offset,
 				  from, e);
 	if (!can_be_direct(o, from, offset, size))
 		return write_cached(o->fd, offset, size, from, e);
-	if (fd_pwrite_full(o->direct, from, size, offset, e) == 0)
+	if (fd_pwrite_full(o->direct, from, size, offset, e) == 0) {
+		atomic_store(&o->accepted, true);
 		return 0;
+	}
 	return is_refusal(o, e) ? write_cached(o->fd, offset, size, from, e)
 				: -1;
+}
+
+static int write_each(struct outlet *o, unsigned thread, uint64_t offset,
+		      const struct iovec *iov, size_t count, struct err *e)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (outlet_write(o, thread, offset, iov[i].iov_len,
+				 iov[i].iov_base, e) < 0)
+			return -1;
+		offset += iov[i].iov_len;
+	}
+	return 0;
+}
+
+int outlet_writev(struct outlet *o, unsigned thread, uint64_t offset,
+		  struct iovec *iov, size_t count, struct err *e)
+{
+	bool direct = o->disk == NULL;
+
+	for (size_t i = 0; i < count && direct; i++)
+		direct = can_be_direct(o, iov[i].iov_base, offset,
+				       iov[i].iov_len);
+	/* whether O_DIRECT is refused shows with the first one alone */
+	if (!direct || !atomic_load(&o->accepted))
+		return write_each(o, thread, offset, iov, count, e);
+	return fd_pwritev_full(o->direct, iov, count, offset, e);
+}
+
+void outlet_reserve(struct outlet *o, uint64_t offset, uint64_t size)
+{
+	/* a full disk is told by who writes */
+	if (o->reserves)
+		(void)fallocate(o->fd, FALLOC_FL_KEEP_SIZE, (off_t)offset,
+				(off_t)size);
 }
 
 /* Up to the end of the file, and zeroes behind it. */

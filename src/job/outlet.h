@@ -16,6 +16,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/err.h"
 #include "disk/disk.h"
@@ -35,6 +36,16 @@ unsigned outlet_threads(const struct outlet *o);
 /* Fast when memory, offset and size are whole pages; right always. */
 int outlet_write(struct outlet *o, unsigned thread, uint64_t offset,
 		 size_t size, const uint8_t *from, struct err *e);
+
+/* The same of up to 1,024 pieces of memory, for neighbours on the target; iov
+ * is used up. */
+int outlet_writev(struct outlet *o, unsigned thread, uint64_t offset,
+		  struct iovec *iov, size_t count, struct err *e);
+
+/* All of it is going to be written: have blocks for it, so that several threads
+ * may write at once, and neighbours lie together whatever the order.  Nothing
+ * where that is not so, or not possible: it only helps. */
+void outlet_reserve(struct outlet *o, uint64_t offset, uint64_t size);
 
 /* What is past the end reads as zeroes. */
 int outlet_read(struct outlet *o, unsigned thread, uint64_t offset, size_t size,

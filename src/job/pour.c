@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "base/team.h"
 #include "job/amend.h"
+#include "job/batch.h"
 #include "job/open.h"
 #include "job/pour_internal.h"
 #include "repo/haul.h"
@@ -24,6 +25,10 @@
 
 /* Extents of a hole that are done at once: 1 GiB. */
 #define HOLE_EXTENTS 256
+
+/* Opened blobs that wait to be written: of one thread at most, of all. */
+#define OPENED_ONE (8u << 20)
+#define OPENED_ALL (48u << 20)
 
 struct window {
 	struct haul *haul;
@@ -52,7 +57,8 @@ struct hand {
 	struct pouring *r;
 	unsigned number;
 	struct reader_thread *reader;
-	struct amend amend; /* its scratch: what is there now */
+	struct amend amend; /* in place; its scratch: what is there now */
+	struct batch batch; /* else */
 	struct haul_piece pieces[EXTENT_PAGES];
 	size_t count;
 };
@@ -190,24 +196,30 @@ static int take(struct pouring *r, struct task *t, struct err *e)
 
 /* ---- writing --------------------------------------------------------- */
 
-static int write_run(struct hand *h, uint64_t offset, const uint8_t *data,
-		     size_t size, struct err *e)
-{
-	if (outlet_write(h->r->outlet, h->number, offset, size, data, e) < 0)
-		return -1;
-	h->amend.written += size;
-	return 0;
-}
-
 /* The last page of an image may be less than one. */
-static int sink(void *ctx, uint64_t offset, const uint8_t *data, size_t size,
-		struct err *e)
+static int take_bytes(void *ctx, uint64_t offset, const uint8_t *data,
+		      size_t size, struct err *e)
 {
 	struct hand *h = ctx;
 	size_t n = num_min(size, h->r->p->root->size - offset);
 
 	return h->r->p->in_place ? amend_write(&h->amend, offset, data, n, e)
-				 : write_run(h, offset, data, n, e);
+				 : batch_add(&h->batch, offset, data, n, e);
+}
+
+static int flush(void *ctx, struct err *e)
+{
+	struct hand *h = ctx;
+
+	return batch_write(&h->batch, e);
+}
+
+/* What is amended goes at once. */
+static size_t opened_room(const struct hand *h)
+{
+	size_t share = OPENED_ALL / outlet_threads(h->r->outlet);
+
+	return h->r->p->in_place ? 0 : num_min(share, OPENED_ONE);
 }
 
 /* ---- holes ----------------------------------------------------------- */
@@ -273,6 +285,27 @@ static int look_runs(struct hand *h, const struct extent *x, uint64_t offset,
 	return 0;
 }
 
+/* Have blocks for all data of an extent. */
+static void reserve(struct hand *h, const struct extent *x, uint64_t offset)
+{
+	uint64_t begin = offset;
+
+	for (size_t i = 0; i < x->count; i++) {
+		uint64_t end =
+			offset + x->runs[i].pages * (uint64_t)PAGE_SIZE_BYTES;
+		bool last = i + 1 == x->count;
+
+		if (x->runs[i].hole) {
+			begin = end;
+		} else if (last || x->runs[i + 1].hole) {
+			outlet_reserve(h->r->outlet, begin,
+				       num_min(end, h->r->p->root->size) -
+					       begin);
+		}
+		offset = end;
+	}
+}
+
 static int look_extent(struct hand *h, uint64_t number, uint64_t *there,
 		       struct err *e)
 {
@@ -289,6 +322,8 @@ static int look_extent(struct hand *h, uint64_t number, uint64_t *there,
 		return -1;
 	if (look_runs(h, x, offset, there, e) < 0)
 		return -1;
+	if (r->p->fresh)
+		reserve(h, x, offset);
 	haul_locate(h->reader, h->pieces, h->count);
 	return 0;
 }
@@ -318,7 +353,13 @@ static int pour_part(struct hand *h, const struct task *t, struct err *e)
 {
 	struct pouring *r = h->r;
 	struct window *w = t->window;
-	int ok = haul_carry(w->haul, t->part, h->reader, sink, h, e);
+	const struct haul_sink sink = {
+		.ctx = h,
+		.room = opened_room(h),
+		.take = take_bytes,
+		.flush = flush,
+	};
+	int ok = haul_carry(w->haul, t->part, h->reader, &sink, e);
 
 	pthread_mutex_lock(&r->lock);
 	if (ok == 0)
@@ -370,7 +411,7 @@ static void hand_free(struct hand *h)
 	if (h == NULL)
 		return;
 	pthread_mutex_lock(&h->r->lock);
-	h->r->written += h->amend.written;
+	h->r->written += h->amend.written + h->batch.written;
 	pthread_mutex_unlock(&h->r->lock);
 	reader_thread_free(h->reader);
 	free(h->amend.scratch);
@@ -387,6 +428,8 @@ static int work(void *ctx, unsigned number, struct err *e)
 	h->r = r;
 	h->number = number;
 	h->amend = (struct amend){ .outlet = r->outlet, .thread = number };
+	h->batch.outlet = r->outlet;
+	h->batch.thread = number;
 	h->reader = reader_thread_new(r->p->repo, e);
 	if (h->reader == NULL)
 		return -1;

@@ -10,7 +10,9 @@
  * are read in order, and what is in them goes where it belongs.  A window has
  * at most 65,536 chunks (some 2 GiB), 6 MiB of memory; there are at most
  * three, since the next one is gathered while the last parts of the one before
- * are carried out.  A thread has 11 MiB.
+ * are carried out.  A part of a window is opened first, and then neighbours in
+ * the image are written with one call: 48 MiB for all threads, 8 MiB at most
+ * for one.  Besides a thread has 6 MiB, in place 11.
  */
 
 #include <stdbool.h>

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "codec/zip.h"
 #include "repo/internal.h"
 #include "repo/reader_internal.h"
@@ -190,9 +191,14 @@ uint64_t haul_part_bytes(const struct haul *h, size_t part)
 struct carry {
 	struct reader_thread *t;
 	const struct footer_use *use; /* of the pack */
-	haul_sink *sink;
-	void *ctx;
+	const struct haul_sink *sink;
 };
+
+static int flush(const struct carry *c, struct err *e)
+{
+	c->t->raw_used = 0;
+	return c->sink->flush(c->sink->ctx, e);
+}
 
 static int where(const struct haul_piece *p, struct err *e)
 {
@@ -215,7 +221,9 @@ static int carry_slowly(const struct carry *c, const struct haul_piece *p,
 			err_set(e, ERR_INTEGRITY, "a chunk of the wrong size");
 			return where(p, e);
 		}
-		if (c->sink(c->ctx, p->offset, data, size, e) < 0)
+		/* it is gone with the next one */
+		if (c->sink->take(c->sink->ctx, p->offset, data, size, e) < 0 ||
+		    flush(c, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -265,14 +273,14 @@ static bool checked(const struct carry *c, const struct haul_piece *p,
 }
 
 /*
- * From an open blob: the longest run of good pieces that follow one another in
+ * From the open blob: the longest run of good pieces that follow one another in
  * the image as they do here, in one.  *done of them; 0 when the first one is
  * not what its id says.
  */
 static int carry_run(const struct carry *c, const struct haul_piece *p,
 		     size_t count, bool again, size_t *done, struct err *e)
 {
-	const uint8_t *data = c->t->raw + slot_offset(c, &p->place);
+	const uint8_t *data = c->t->open + slot_offset(c, &p->place);
 	size_t size = 0;
 	size_t n = 0;
 
@@ -285,7 +293,8 @@ static int carry_run(const struct carry *c, const struct haul_piece *p,
 		n++;
 	}
 	*done = n;
-	return n > 0 ? c->sink(c->ctx, p->offset, data, size, e) : 0;
+	return n > 0 ? c->sink->take(c->sink->ctx, p->offset, data, size, e)
+		     : 0;
 }
 
 static int carry_open(const struct carry *c, const struct haul_piece *p,
@@ -306,15 +315,28 @@ static int carry_open(const struct carry *c, const struct haul_piece *p,
 	return 0;
 }
 
+static const struct blob *blob_of(const struct carry *c,
+				  const struct haul_piece *p)
+{
+	return &c->use->footer.blobs[p->place.blob];
+}
+
 /* Pieces of one blob whose sealed bytes are here. */
 static int carry_blob(const struct carry *c, const struct haul_piece *p,
 		      size_t count, const uint8_t *sealed, struct err *e)
 {
 	struct err ignored = ERR_INIT;
+	struct reader_thread *t = c->t;
 
-	if (fetch_open(c->t->fetch, c->use, p->place.blob, sealed, c->t->raw,
+	if (t->raw_room - t->raw_used < BLOB_MAX_RAW && flush(c, e) < 0)
+		return -1;
+	t->open = t->raw + t->raw_used;
+	if (fetch_open(t->fetch, c->use, p->place.blob, sealed, t->open,
 		       &ignored) < 0)
 		return carry_slowly(c, p, count, e);
+	/* pages: what follows is aligned, too */
+	t->raw_used += num_parts(blob_of(c, p)->raw, PAGE_SIZE_BYTES) *
+		       PAGE_SIZE_BYTES;
 	return carry_open(c, p, count, e);
 }
 
@@ -325,12 +347,6 @@ struct span {
 	uint64_t from, to;
 	size_t count;
 };
-
-static const struct blob *blob_of(const struct carry *c,
-				  const struct haul_piece *p)
-{
-	return &c->use->footer.blobs[p->place.blob];
-}
 
 /* As many blobs as lie near each other; their order in the pack is that of
  * their numbers, but that is nothing to rely on. */
@@ -402,26 +418,28 @@ static int carry_all(const struct carry *c, const struct haul_piece *p,
 	return 0;
 }
 
-static int prepare(struct reader_thread *t, struct err *e)
+static int prepare(struct reader_thread *t, size_t room, struct err *e)
 {
 	if (t->sealed == NULL)
 		t->sealed = mem_try_pages(READ_MAX);
-	if (t->raw == NULL)
-		t->raw = mem_try_pages(BLOB_MAX_RAW);
+	if (t->raw == NULL) {
+		t->raw_room = num_max(room, BLOB_MAX_RAW);
+		t->raw = mem_try_pages(t->raw_room);
+	}
 	if (t->sealed == NULL || t->raw == NULL)
 		return err_set(e, ERR_FAILED, "no memory to read packs with");
 	return 0;
 }
 
 int haul_carry(struct haul *h, size_t part, struct reader_thread *t,
-	       haul_sink *sink, void *ctx, struct err *e)
+	       const struct haul_sink *sink, struct err *e)
 {
 	const struct part *w = &h->parts[part];
 	const struct haul_piece *p = &h->pieces[w->first];
-	struct carry c = { .t = t, .sink = sink, .ctx = ctx };
+	struct carry c = { .t = t, .sink = sink };
 	struct err ignored = ERR_INIT;
 
-	if (prepare(t, e) < 0)
+	if (prepare(t, sink->room, e) < 0)
 		return -1;
 	if (p->found)
 		c.use = fetch_footer(t->fetch, &p->place, &ignored);
@@ -429,5 +447,5 @@ int haul_carry(struct haul *h, size_t part, struct reader_thread *t,
 			       : carry_slowly(&c, p, w->count, e);
 
 	fetch_footer_done(t->fetch, c.use);
-	return ok;
+	return ok < 0 ? -1 : flush(&c, e);
 }

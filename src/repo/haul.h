@@ -52,18 +52,36 @@ size_t haul_parts(const struct haul *h);
 /* Bytes of the image that a part is. */
 uint64_t haul_part_bytes(const struct haul *h, size_t part);
 
-/* Takes bytes of the image: one chunk, or several that follow one another.
- * data is page-aligned, nearly always, and valid for this call. */
-typedef int haul_sink(void *ctx, uint64_t offset, const uint8_t *data,
-		      size_t size, struct err *e);
+/*
+ * Where the bytes of an image go to.  Memory is used again only after a flush,
+ * so that what is neighbours in the image, but not in the repository, can be
+ * written together.
+ */
+struct haul_sink {
+	void *ctx;
+
+	/* Bytes that are given between two flushes, at most; raised to one
+	 * blob (BLOB_MAX_RAW).  A thread says the same each time. */
+	size_t room;
+
+	/* Bytes of the image: one chunk, or several that follow one another.
+	 * data is page-aligned, nearly always, and valid until the next
+	 * flush. */
+	int (*take)(void *ctx, uint64_t offset, const uint8_t *data,
+		    size_t size, struct err *e);
+
+	/* Be done with all that was taken. */
+	int (*flush)(void *ctx, struct err *e);
+};
 
 /*
- * Read, open and check the chunks of a part and give them away.  Different
- * parts may be carried by different threads at the same time.
+ * Read, open and check the chunks of a part and give them away; the last call
+ * is a flush.  Different parts may be carried by different threads at the same
+ * time.
  * ERR_INTEGRITY names what is damaged or missing, and the bytes of the image
  * that it is.
  */
 int haul_carry(struct haul *h, size_t part, struct reader_thread *t,
-	       haul_sink *sink, void *ctx, struct err *e);
+	       const struct haul_sink *sink, struct err *e);
 
 #endif

@@ -12,6 +12,9 @@ struct reader_thread {
 	struct extent extent;
 	uint8_t *sealed; /* of haul.c, from its first use on */
 	uint8_t *raw;
+	size_t raw_room;
+	size_t raw_used; /* since the last flush */
+	uint8_t *open;   /* in raw: the blob that is looked at */
 };
 
 #endif

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -443,6 +444,43 @@ static void test_exists(void **state)
 	assert_true(file_exists("link"));
 }
 
+/* Empty ones among them, none at all, and a file that may not grow further:
+ * what fits is written, then it fails. */
+static void test_pwritev(void **state)
+{
+	char a[] = "one";
+	char b[] = "two";
+	struct iovec iov[] = {
+		{ a, 0 }, { a, 3 }, { a, 0 }, { b, 3 }, { b, 0 }
+	};
+	struct iovec more[] = { { a, 3 }, { b, 3 } };
+	struct err e = ERR_INIT;
+	struct rlimit old;
+	char text[16] = "";
+	autofd int fd = open("f", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	(void)state;
+	assert_int_equal(fd_pwritev_full(fd, iov, 0, 0, &e), 0);
+	assert_int_equal(fd_pwritev_full(fd, iov, 5, 2, &e), 0);
+	assert_int_equal(fd_pread_full(fd, text, 8, 0, &e), 0);
+	assert_memory_equal(text, "\0\0onetwo", 8);
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	const struct rlimit little = { .rlim_cur = 12,
+				       .rlim_max = old.rlim_max };
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+	int ok = fd_pwritev_full(fd, more, 2, 8, &e);
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(ok, -1);
+	assert_int_equal(e.sys, EFBIG);
+	assert_non_null(strstr(e.msg, "cannot write at 12"));
+	assert_int_equal(fd_pread_full(fd, text, 12, 0, &e), 0);
+	assert_memory_equal(text, "\0\0onetwoonet", 12);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, enter, leave)
 
 int main(void)
@@ -450,6 +488,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_take),
 		TEST(test_pread_pwrite),
+		TEST(test_pwritev),
 		TEST(test_read_some_joins_short_reads),
 		TEST(test_write_full_joins_short_writes),
 		TEST(test_load),

@@ -394,17 +394,16 @@ static void the_store_lies(void **state)
 	}
 }
 
-static void the_target_is_full(void **state)
+static void full_at(bool in_place, uint64_t bytes)
 {
 	AUTO(file_fini) struct file f = file_in(places[0]);
-	struct how h = { .in_place = true };
+	struct how h = { .in_place = in_place };
 	struct rlimit old;
 
-	(void)state;
 	assert_int_equal(ftruncate(f.fd, (off_t)images[1].size), 0);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	signal(SIGXFSZ, SIG_IGN);
-	const struct rlimit little = { .rlim_cur = 2u * MIB,
+	const struct rlimit little = { .rlim_cur = bytes,
 				       .rlim_max = old.rlim_max };
 
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
@@ -413,6 +412,20 @@ static void the_target_is_full(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_int_equal(ok, -1);
 	assert_int_equal(e.sys, EFBIG);
+	assert_non_null(strstr(e.msg, "cannot write at "));
+}
+
+/* At the first write, at the last one, and in the middle of others, of which a
+ * part is written. */
+static void the_target_is_full(void **state)
+{
+	(void)state;
+	for (uint64_t at = 0; at < images[1].size; at += 769 * 4096) {
+		full_at(false, at);
+		full_at(true, at);
+	}
+	full_at(false, images[1].size - 1);
+	full_at(true, images[1].size - 1);
 }
 
 static void the_user_stops_it(void **state)
