@@ -453,6 +453,9 @@ def restore(tool, images, image, in_place=False):
         argv, to_stdout = tool.restore_in_place(out)
     settle(tool.dir, *files_below(tool.repo))
     result = run(tool, argv, folder, out=out if to_stdout else os.devnull)
+    start = time.monotonic()
+    subprocess.run(["sync", "-f", folder], check=True)
+    result["synced"] = result["seconds"] + time.monotonic() - start
     if not same(out, os.path.join(images, image)):
         raise Failure("restored another image than it was given")
     shutil.rmtree(folder)
@@ -713,6 +716,8 @@ def goals(report, ours="vmkeep"):
 def tables(report):
     every = [s for s, _, _ in STEPS]
     yield figure_table(report, "Seconds", "seconds", every, 2)
+    yield figure_table(report, "Seconds until it was on the disk", "synced",
+                       ["restore", "in place"], 2)
     yield figure_table(report, "CPU seconds", "cpu", every, 2)
     yield figure_table(report, "Peak memory, MiB", "peak_mib", every, 0)
     yield figure_table(report, "Stored after it, MiB", "stored_mib", BACKUPS,
