@@ -291,8 +291,8 @@ inline put_own()
 }
 
 /*
- * Marks, and what follows from them; the attempt's segment.  A collector that
- * finds its generation gone cannot go on.
+ * Marks, and what follows from them.  A collector that finds its generation
+ * gone cannot go on.
  */
 inline mark_all()
 {
@@ -306,6 +306,11 @@ inline mark_all()
 		x_ = 0;
 		y_ = 0
 	}
+}
+
+/* What the attempt writes: packs, and its segment. */
+inline write_own()
+{
 	compact();
 	d_step {
 		sess[s].seg = true;
@@ -375,20 +380,32 @@ proctype Collector(byte s; byte last)
 #ifdef STALE_LISTS
 		list();
 		end_sessions();
-		put_own();
 #elif defined(NOT_ENDED_FIRST)
-		put_own();
 		list();
 #else
 		end_sessions();
-		put_own();
-		MAY_DIE;
 		list();
 #endif
+#ifdef OWN_AFTER_SEGMENT
 		atomic {
 			mark_all();
+			write_own();
 			MAY_DIE
 		}
+		put_own();
+		MAY_DIE;
+#else
+		/* before the first object of it, and not earlier */
+		atomic {
+			mark_all();
+			put_own();
+			MAY_DIE
+		}
+		atomic {
+			write_own();
+			MAY_DIE
+		}
+#endif
 		delete_unpublished();
 		put_generation();
 		MAY_DIE;

@@ -86,77 +86,6 @@ int step_open(struct step *s, struct err *e)
 			       e);
 }
 
-/* ---- earlier sessions ------------------------------------------------------
- */
-
-static void wait_for(struct collect *c, const struct known *k, int64_t beat)
-{
-	struct collect_wait *w = &c->result->wait;
-
-	if (w->host != NULL && w->since_ns <= k->record.time_ns)
-		return;
-	free(w->host);
-	*w = (struct collect_wait){
-		.session = k->id,
-		.host = mem_strdup(k->recorded ? k->record.host : "unknown"),
-		.since_ns = k->record.time_ns,
-		.beat_ns = beat,
-	};
-}
-
-/* 1 silent, 0 it lives, -1. */
-static int is_silent(struct collect *c, const struct known *k, int64_t *beat,
-		     struct err *e)
-{
-	int got = session_last_beat(c->repo, &k->id, beat, e);
-
-	if (got < 0)
-		return -1;
-	/* it died, or lives, between its first two puts */
-	if (got == 0)
-		*beat = k->record.time_ns;
-	return clock_wall_ns() - *beat > c->o.silent_ns;
-}
-
-/*
- * A session of an earlier generation that has no outcome yet.  A collector's
- * attempt can come to nothing any more, alive or not: its generation is taken.
- */
-static int end_one(struct collect *c, struct known *k, struct err *e)
-{
-	int64_t beat = 0;
-	bool attempt = k->recorded && k->record.kind == SESSION_COLLECTOR;
-	int silent = attempt ? 1 : is_silent(c, k, &beat, e);
-
-	if (silent < 0)
-		return -1;
-	if (silent == 0) {
-		wait_for(c, k, beat);
-		return 0;
-	}
-	if (c->o.dry_run)
-		return 0;
-	int ended = session_revoke(c->repo, &k->id, e);
-
-	if (ended == 1) {
-		k->ended = ENDED_REVOKED;
-		c->result->ended += !attempt;
-	}
-	return ended < 0 ? -1 : 0;
-}
-
-static int end_sessions(struct collect *c, uint64_t n, struct err *e)
-{
-	for (size_t i = 0; i < c->known_count; i++) {
-		struct known *k = &c->known[i];
-
-		if (k->listed && k->ended == ENDED_NOT &&
-		    known_generation(k) < n && end_one(c, k, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 /* ---- the next generation ----------------------------------------------------
  */
 
@@ -174,17 +103,15 @@ static bool same_packs(const struct locations *a, const struct locations *b)
  * Collectors' attempts do not count, or there would be no end; nor do sessions
  * that stay anyway.  1, 0, -1.
  */
-static int is_pending(struct step *s, const struct known *k, struct err *e)
+static int is_pending(struct step *s, struct known *k, struct err *e)
 {
 	bool attempt = k->recorded && k->record.kind == SESSION_COLLECTOR;
-	int64_t beat = 0;
 
 	if (!k->listed || attempt)
 		return 0;
 	if (k->ended == ENDED_NOT)
-		return known_generation(k) == s->number
-			       ? is_silent(s->c, k, &beat, e)
-			       : 0;
+		return known_generation(k) == s->number ? is_silent(s->c, k, e)
+							: 0;
 	return is_spent(s->c, k) && is_dated(k) &&
 	       dated_generation(k) <= s->number;
 }
@@ -316,6 +243,8 @@ static void step_fini(struct step *s)
 {
 	mark_fini(s);
 	damage_fini(&s->damage);
+	damage_fini(&s->doubted);
+	free(s->copies.seen);
 	fetch_free(s->fetch);
 	index_free(s->view.index);
 	generation_fini(&s->now);

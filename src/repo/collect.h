@@ -23,7 +23,9 @@
 #include "repo/format.h"
 #include "repo/repo.h"
 
-/* A session that has said nothing for so long may be ended. */
+/* A session that has said nothing for so long, by the clocks, may be ended; but
+ * first it is watched for so long, three minutes at most, whether it says
+ * something, whatever its clock says. */
 #define COLLECT_SILENT_NS (3600 * INT64_C(1000000000))
 
 struct collect_options {

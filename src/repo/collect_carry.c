@@ -80,6 +80,28 @@ static int packs_there(struct step *s, const struct marked *m, struct err *e)
 	return 1;
 }
 
+/* A point that came since, of a session that did not know n's index: what it
+ * has stored may be another copy of what that lists. */
+static int any_late(struct step *s, struct err *e)
+{
+	struct collect *c = s->c;
+
+	for (size_t i = 0; i < c->known_count; i++) {
+		struct known *k = &c->known[i];
+		AUTO(idset_fini) struct idset points = IDSET_INIT;
+		int valid = known_valid(c, k, e);
+
+		if (valid < 0)
+			return -1;
+		if (valid == 0 || k->set.generation >= s->number)
+			continue;
+		add_set(c, &k->set, &points);
+		if (!holds_all(&c->carried.points, &points))
+			return 1;
+	}
+	return 0;
+}
+
 /* 1 when marks may be carried. */
 static int is_unchanged(struct step *s, struct err *e)
 {
@@ -97,7 +119,9 @@ static int is_unchanged(struct step *s, struct err *e)
 		if (there <= 0)
 			return there;
 	}
-	return 1;
+	int late = s->many_write ? any_late(s, e) : 0;
+
+	return late < 0 ? -1 : !late;
 }
 
 static void mark_whole(struct marked *m)

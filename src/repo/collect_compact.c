@@ -133,13 +133,8 @@ static int copy_blob(struct compaction *k, const struct footer_use *use,
 	return step_alive(s, e);
 }
 
-/*
- * The pack's bytes, without its trailer, once its sum is right: without the
- * data key nothing else tells that a copy is what was written, and the
- * original will be deleted.  1, 0 when it is damaged, -1.
- */
-static int load_pack(struct step *s, const struct footer_use *use,
-		     uint8_t **data, struct err *e)
+int pack_load(struct step *s, const struct footer_use *use, uint8_t **data,
+	      struct err *e)
 {
 	size_t size = (size_t)use->size - PACK_TRAILER;
 	char name[PACK_NAME];
@@ -152,13 +147,18 @@ static int load_pack(struct step *s, const struct footer_use *use,
 	if (store_get(s->c->repo->store, name, 0, size, *data, e) < 0)
 		return err_ctx(e, "pack '%s'", name);
 	hash_sha256(*data, size, &sum);
-	if (hash_equal(&sum, &use->sum))
-		return 1;
+	return hash_equal(&sum, &use->sum);
+}
+
+static void say_damaged(struct step *s, const struct pack_rec *p)
+{
+	char name[PACK_NAME];
+
+	pack_name(p->class, &p->id, name);
 	talk_say(s->c->o.talk, TALK_WARN,
 		 "pack '%s' is not copied, for it is damaged: see 'vmkeep "
 		 "verify'",
 		 name);
-	return 0;
 }
 
 static void packer_failed(void *ctx, const struct err *e)
@@ -194,10 +194,12 @@ static int copy_blobs(struct compaction *k, struct pack_rec *p,
 {
 	struct step *s = k->step;
 	autofree uint8_t *data = NULL;
-	int loaded = load_pack(s, use, &data, e);
+	int loaded = pack_load(s, use, &data, e);
 
 	if (loaded < 0)
 		return -1;
+	if (loaded == 0)
+		say_damaged(s, p);
 	p->moving = loaded == 1;
 	if (p->moving && open_packer(k, e) < 0)
 		return -1;

@@ -113,6 +113,15 @@ int session_gone(struct collect *c, const struct id *id, struct err *e);
 /* Has the session of this id ended, or is it gone?  1, 0 (it is open), -1. */
 int session_over(struct collect *c, const struct id *id, struct err *e);
 
+/* ---- collect_silent.c -------------------------------------------------- */
+
+/* End all open sessions of generations before n that are silent; of one that
+ * lives the result tells. */
+int end_sessions(struct collect *c, uint64_t n, struct err *e);
+
+/* Does it seem to be, by the clocks?  1, 0, -1. */
+int is_silent(struct collect *c, struct known *k, struct err *e);
+
 /* ---- collect_clean.c --------------------------------------------------- */
 
 /* Clean up after generation g; scan() was just done.  1, or 0 when g is not the
@@ -162,6 +171,12 @@ struct move {
 	uint32_t blob;
 };
 
+/* Places of one chunk that were seen. */
+struct copies {
+	struct place *seen;
+	size_t count, room;
+};
+
 struct step {
 	struct collect *c;
 	struct repo view; /* c->repo with an index of our own */
@@ -172,7 +187,10 @@ struct step {
 	bool opened; /* the attempt: before the first object of it is put */
 	unsigned segments; /* that we have written */
 	struct fetch *fetch;
-	struct damage damage; /* what notes say */
+	struct damage damage;  /* what notes say */
+	struct damage doubted; /* of these, in packs that are as written */
+	bool many_write;       /* several keys can, or could */
+	struct copies copies;
 
 	bool any_frail;  /* segments that n lists */
 	bool lost_index; /* some that n or n - 1 lists are lost; what repair has
@@ -238,6 +256,14 @@ int carry_in(struct step *s, struct err *e);
 void carry_out(struct step *s);
 
 /* ---- collect_compact.c ------------------------------------------------- */
+
+/*
+ * The pack's bytes, without its trailer, once its sum is right: without the
+ * data key nothing else tells that they are what was written.  1, 0 when it is
+ * damaged, -1.
+ */
+int pack_load(struct step *s, const struct footer_use *use, uint8_t **data,
+	      struct err *e);
 
 /* Copy what lives out of packs that are mostly dead. */
 int compact(struct step *s, struct err *e);

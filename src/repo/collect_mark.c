@@ -25,13 +25,14 @@ static bool will_stay(struct step *s, const struct place *p)
 
 /*
  * Look-ups of an id.  What n lists comes first, so that it stays where it is;
- * then what n - 1 or a session has; then places that are noted as damaged, or
- * as frail: another copy may be whole, and whole below.
+ * then what n - 1 or a session has; then, in the same order, places that are
+ * noted as damaged, or as frail: another copy may be whole, and whole below.
  */
 enum phase {
 	PHASE_LISTED,
 	PHASE_OTHERS,
 	PHASE_NOTED,
+	PHASE_NOTED_OTHERS,
 	PHASES,
 };
 
@@ -49,7 +50,7 @@ static bool fits(struct step *s, const struct search *w,
 	bool listed = hit->tier == TIER_INDEX || hit->tier == TIER_FRAIL;
 
 	if (damage_has(&s->damage, &hit->place))
-		return w->phase == PHASE_NOTED;
+		return w->phase == (listed ? PHASE_NOTED : PHASE_NOTED_OTHERS);
 	return w->phase == (listed ? PHASE_LISTED : PHASE_OTHERS);
 }
 
@@ -77,7 +78,7 @@ static int find_spot(struct step *s, struct search *w, struct spot *spot)
 				   ? TIER_INDEX
 				   : TIER_FRAIL;
 		ask.skip = w->skip;
-		if (w->phase == PHASE_NOTED && damage_empty(&s->damage))
+		if (w->phase >= PHASE_NOTED && damage_empty(&s->damage))
 			break;
 		while (index_find(s->view.index, &ask, w->class, w->id, &hit,
 				  &w->why) == 1) {
@@ -221,21 +222,88 @@ static int keep_doubtful(struct step *s, enum blob_class class,
 
 /* ---- trees --------------------------------------------------------------- */
 
+static bool same_blob(const struct place *a, const struct place *b)
+{
+	return same_id(&a->pack, &b->pack) && a->blob == b->blob &&
+	       a->slot == b->slot;
+}
+
+/* Is it the same place as one that was seen?  Then it is not a copy. */
+static bool is_seen(struct copies *c, const struct place *p)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (same_blob(&c->seen[i], p))
+			return true;
+	if (c->count == c->room) {
+		c->room = c->room > 0 ? 2 * c->room : 8;
+		c->seen = mem_grow(c->seen, c->room, sizeof(*c->seen));
+	}
+	c->seen[c->count++] = *p;
+	return false;
+}
+
+/*
+ * Is another copy of a chunk kept as well?  All that n lists are.  Of those
+ * that sessions have stored, unless n lists one and the session knew that, or n
+ * has given the place up.  What is noted as damaged though its pack is as it
+ * was written, for who can tell which copy is the good one?
+ */
+static bool keeps_copy(struct step *s, const struct spot *spot,
+		       enum phase phase, bool listed)
+{
+	const struct place *p = &spot->place;
+
+	switch (phase) {
+	case PHASE_LISTED:
+		return true;
+	case PHASE_OTHERS:
+		return !spot->in->before &&
+		       !(listed && spot->in->about.generation == s->number) &&
+		       !locations_has(&s->now.condemned, &p->pack, p->blob);
+	case PHASE_NOTED:
+	case PHASE_NOTED_OTHERS:
+		return damage_has_blob(&s->doubted, &p->pack, p->blob);
+	case PHASES:
+		break;
+	}
+	return false;
+}
+
+/*
+ * Whoever can write can store anything under a chunk's id, and a collector,
+ * who cannot read, cannot tell.  So where there are several who write, no copy
+ * takes the place of another.  (Nodes can be told by their ids.)
+ */
+static void mark_copies(struct step *s, struct search *w, struct spot *spot)
+{
+	bool listed = w->phase == PHASE_LISTED;
+
+	s->copies.count = 0;
+	is_seen(&s->copies, &spot->place);
+	while (find_spot(s, w, spot) == 1)
+		if (!is_seen(&s->copies, &spot->place) &&
+		    keeps_copy(s, spot, (enum phase)w->phase, listed))
+			set_mark(spot, w->phase >= PHASE_NOTED);
+}
+
 /* 1 fine, 0 lost or damaged, -1. */
 static int mark_chunk(struct step *s, const struct hash *id, struct err *e)
 {
 	struct search w = { .class = BLOB_DATA, .id = id, .why = ERR_INIT };
 	struct spot spot;
+	int found = find_spot(s, &w, &spot);
+	bool damaged = found == 1 && spot.damaged;
 
-	if (find_spot(s, &w, &spot) == 1) {
-		set_mark(&spot, spot.damaged);
-		return !spot.damaged;
-	}
-	if (w.why.code != ERR_NONE && w.why.code != ERR_INTEGRITY &&
-	    w.why.code != ERR_NOT_FOUND) {
+	if (found == 1)
+		set_mark(&spot, damaged);
+	if (found == 1 && s->many_write)
+		mark_copies(s, &w, &spot);
+	if (err_passing(&w.why) && (found == 0 || s->many_write)) {
 		*e = w.why;
 		return -1;
 	}
+	if (found == 1)
+		return !damaged;
 	return keep_doubtful(s, BLOB_DATA, id, e) < 0 ? -1 : 0;
 }
 

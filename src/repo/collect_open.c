@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "repo/collect_internal.h"
+#include "repo/issued.h"
 
 /* ---- segments ---------------------------------------------------------- */
 
@@ -186,13 +187,107 @@ static bool is_of_use(const struct collect *c, const struct known *k)
 	return k->set.point_count == 0 || points_left(c, k) > 0;
 }
 
+/* ---- notes of damage -----------------------------------------------------
+ */
+
+/* Can several keys write?  Removed ones could. */
+static bool many_write(const struct issued *known)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; known != NULL && i < known->count; i++)
+		count += known->keys[i].role == ROLE_OWNER ||
+			 known->keys[i].role == ROLE_WRITER;
+	return known == NULL || count != 1 || known->damaged_count > 0;
+}
+
+static bool has_key(const struct collect *c, const struct id *key)
+{
+	struct id id;
+
+	for (size_t i = 0; i < c->rings.count; i++)
+		if (name_id(c->rings.items[i], &id) && same_id(&id, key))
+			return true;
+	return false;
+}
+
+/* Are the data keys there that its blobs need? */
+static bool has_keys(const struct collect *c, const struct footer_use *use)
+{
+	bool has = true;
+
+	for (uint32_t i = 0; i < use->footer.blob_count && has; i++) {
+		const struct blob *b = &use->footer.blobs[i];
+
+		has = has_key(c, b->moved ? &b->origin.key : &use->header.key);
+	}
+	return has;
+}
+
+/* Is all there that whoever wrote the pack has put?  1, 0, -1. */
+static int is_as_written(struct step *s, const struct id *pack, struct err *e)
+{
+	const struct footer_use *use =
+		footers_get(s->view.footers, BLOB_DATA, pack, e);
+	autofree uint8_t *data = NULL;
+
+	if (use == NULL) {
+		if (err_passing(e))
+			return -1;
+		err_clear(e);
+		return 0;
+	}
+	int whole = pack_load(s, use, &data, e);
+
+	if (whole == 1)
+		whole = has_keys(s->c, use);
+	footers_put(s->view.footers, use);
+	if (whole < 0 && !err_passing(e)) {
+		err_clear(e);
+		return 0;
+	}
+	return whole;
+}
+
+/*
+ * Nobody signs a note: it must not make us give up a place that is whole.  A
+ * pack of chunks that is as it was written is doubted only by who can read, or
+ * lies.
+ */
+static int load_notes(struct step *s, struct err *e)
+{
+	const struct locations *l = &s->damage.places;
+
+	if (damage_load(s->c->repo, &s->damage, e) < 0)
+		return -1;
+	for (size_t i = 0; i < l->count && s->many_write; i++) {
+		const struct pack_locations *p = &l->packs[i];
+		int written = p->class == BLOB_DATA
+				      ? is_as_written(s, &p->pack, e)
+				      : 0;
+
+		if (written < 0 || step_alive(s, e) < 0)
+			return -1;
+		if (written == 0)
+			continue;
+		if (p->whole)
+			damage_add_pack(&s->doubted, p->class, &p->pack);
+		for (uint32_t k = 0; k < p->count; k++)
+			damage_add_blob(&s->doubted, p->class, &p->pack,
+					p->blobs[k]);
+	}
+	damage_sort(&s->doubted);
+	return 0;
+}
+
 int mark_open(struct step *s, struct err *e)
 {
 	struct collect *c = s->c;
 	uint64_t number;
 
+	s->many_write = many_write(c->repo->issued);
 	if (index_refresh(s->view.index, &number, e) < 0 ||
-	    damage_load(c->repo, &s->damage, e) < 0)
+	    load_notes(s, e) < 0)
 		return -1;
 	if (number != s->number)
 		return err_set(e, ERR_NOT_FOUND, "the generation has moved");

@@ -194,6 +194,7 @@ int session_load(struct repo *r, const char *name, struct session_record *s,
 		    0 ||
 	    decode_session(&b, name, s, e) < 0)
 		return -1;
+	s->removed = by.removed;
 	if (by.uses & (s->kind == SESSION_WRITER ? SIGN_WRITE : SIGN_KEEP))
 		return 0;
 	session_record_fini(s);

@@ -79,6 +79,7 @@ struct session_record {
 	int64_t time_ns; /* wall clock: when it was opened */
 	char *host;
 	enum session_kind kind;
+	bool removed; /* the key that signed it is */
 };
 
 /* Read "sess/<id>". */

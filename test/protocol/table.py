@@ -56,6 +56,8 @@ BROKEN = {
     "late segments left": ("crash", "WRITERS=1 CYCLES=2 SEGMENTS_LEFT"),
     "attempts' segments left": (
         "crash", "WRITERS=1 SEGMENTS_LEFT SESS_BEFORE_SEGMENTS"),
+    "attempt's segment before its sess": ("two", "FIRST_CYCLES=2 "
+                                          "OWN_AFTER_SEGMENT"),
     "tombs left": ("crash", "WRITERS=1 CYCLES=2 TOMBS_LEFT"),
     "marks without old index": ("one", "MARK_WITHOUT_OLD_INDEX"),
     "reader without old index": ("one", "READER_WITHOUT_OLD_INDEX"),

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "collect_kit.h"
 #include "odd_store.h"
@@ -175,12 +176,78 @@ static void test_old_note(void **state)
 	assert_int_equal(kit_count(s, DAMAGE_PREFIX), 0);
 }
 
+/* ---- clocks ---------------------------------------------------------------
+ */
+
+struct clock_off {
+	struct store *store;
+	int64_t start, off;
+	int64_t ticks;
+	bool moves;
+	bool busy;
+};
+
+/* A writer beats just before anybody looks, and its clock is wrong. */
+static void beat(void *ctx, const char *name)
+{
+	struct clock_off *c = ctx;
+	AUTO(buf_fini) struct buf b = BUF_INIT;
+
+	if (c->busy || strncmp(name, "beat/", 5) != 0)
+		return;
+	c->busy = true;
+	c->ticks += c->moves || c->ticks == 0;
+	wr_u64(&b, (uint64_t)(c->start + c->off + c->ticks));
+	kit_store(c->store, name, &b);
+	c->busy = false;
+}
+
+/* Is an open session of the generation before waited for, or ended? */
+static void check_clock(int64_t off, bool moves)
+{
+	AUTO(store_close_at) struct store *s = kit_create_mem(&ck_kit);
+	struct fake f = ck_image_of(1);
+	struct clock_off clock = {
+		.store = s, .start = clock_wall_ns(), .off = off, .moves = moves
+	};
+	const struct odd odd = { .before = beat, .ctx = &clock };
+	AUTO(repo_close_at) struct repo *writer = kit_open(&ck_kit, s);
+	AUTO(intake_close_at) struct intake *in = ck_leave_open(writer, &f);
+	struct fake other = ck_image_of(2);
+	const struct collect_options o = { .silent_ns = 20 * 1000000,
+					   .talk = &ck_talk };
+	AUTO(collect_result_fini) struct collect_result result = { 0 };
+	struct err e = ERR_INIT;
+
+	ck_backup(s, &other);
+	AUTO(repo_close_at) struct repo *r = open_odd(s, &odd);
+
+	if (collect_run(r, &o, &result, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(result.wait.host != NULL, moves);
+	assert_int_equal(result.ended, !moves);
+}
+
+/* A clock that is years behind, or ahead, neither ends a backup that lives nor
+ * keeps one that is dead. */
+static void test_clock(void **state)
+{
+	const int64_t year = 365 * INT64_C(86400) * 1000000000;
+
+	(void)state;
+	check_clock(-20 * year, true);
+	check_clock(-20 * year, false);
+	check_clock(20 * year, true);
+	check_clock(20 * year, false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hidden),
 		cmocka_unit_test(test_late_note),
 		cmocka_unit_test(test_old_note),
+		cmocka_unit_test(test_clock),
 	};
 
 	return cmocka_run_group_tests(tests, ck_setup, ck_teardown);
