@@ -171,7 +171,7 @@ int access_add(struct repo *r, const struct access_new *new, struct id *id,
 	struct keyring *k = keyring_issue(r->keys, new->role, e);
 
 	*sealing = (struct access_sealing){ .keys = 0 };
-	if (k == NULL)
+	if (k == NULL || repo_writable(r, e) < 0)
 		return -1;
 	if (new->key_file != NULL && file_exists(new->key_file))
 		return err_set(e, ERR_EXISTS,
@@ -193,8 +193,7 @@ int access_recipient(struct repo *r, const uint8_t box[BOX_PUBLIC],
 				  .time_ns = clock_wall_ns(),
 				  .label = text };
 
-	if (keyring_need(r->keys, NEED_OWN, e) < 0 ||
-	    repo_reload_issued(r, e) < 0)
+	if (repo_need(r, NEED_OWN, e) < 0 || repo_reload_issued(r, e) < 0)
 		return -1;
 	for (size_t i = 0; i < r->issued->count; i++) {
 		const struct issued_key *there = &r->issued->keys[i];
@@ -237,7 +236,7 @@ int access_passphrase(struct repo *r, const char *passphrase, struct err *e)
 	AUTO(slots_fini) struct slots s = { .slots = NULL };
 	bool any = false;
 
-	if (slots_list(r->store, &s, e) < 0)
+	if (repo_writable(r, e) < 0 || slots_list(r->store, &s, e) < 0)
 		return -1;
 	for (size_t i = 0; i < s.count; i++)
 		any |= !s.slots[i].damaged &&

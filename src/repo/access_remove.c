@@ -136,9 +136,9 @@ int access_remove(struct repo *r, const struct access_key *key, uint64_t *late,
 	AUTO(deeds_fini) struct deeds all = { .repo = r, .signer = &key->id };
 
 	*late = 0;
-	if (keyring_need(r->keys, NEED_OWN, e) < 0 ||
-	    check_last(r, key, e) < 0 || deeds_load(&d, e) < 0 ||
-	    put_void(r, key, &d, e) < 0 || drop_slots(r, &key->id, e) < 0)
+	if (repo_need(r, NEED_OWN, e) < 0 || check_last(r, key, e) < 0 ||
+	    deeds_load(&d, e) < 0 || put_void(r, key, &d, e) < 0 ||
+	    drop_slots(r, &key->id, e) < 0)
 		return -1;
 	/* it may have committed while we were listing */
 	if (repo_reload_issued(r, e) < 0 || deeds_load(&all, e) < 0)

@@ -267,7 +267,8 @@ int checked_put(struct repo *r, const struct checked *c, struct err *e)
 	hex_encode(id.b, ID_SIZE, hex);
 	snprintf(name, sizeof(name), CHECKED_PREFIX "%s", hex);
 	checked_encode(c, &b);
-	if (obj_put_unsigned(r->store, r->keys, name, &b, e) < 0)
+	if (repo_writable(r, e) < 0 ||
+	    obj_put_unsigned(r->store, r->keys, name, &b, e) < 0)
 		return err_ctx(e, "cannot note what was verified as '%s'",
 			       name);
 	delete_notes(r, c);

@@ -23,7 +23,8 @@ static char *host_name(const struct collect_options *o)
 struct collect *collect_new(struct repo *r, const struct collect_options *o,
 			    struct err *e)
 {
-	if (keyring_need(r->keys, NEED_KEEP, e) < 0)
+	/* before sessions are ended with a signature that is worth nothing */
+	if (repo_need(r, NEED_KEEP, e) < 0)
 		return NULL;
 	if (r->config.may_collect != 0) {
 		err_set(e, ERR_REFUSED,
@@ -405,8 +406,7 @@ int collect_run(struct repo *r, const struct collect_options *o,
 	enum collect_state state = COLLECT_AGAIN;
 
 	memset(result, 0, sizeof(*result));
-	/* before sessions are ended with a signature that is worth nothing */
-	if (c == NULL || keyring_need(r->keys, NEED_KEEP, e) < 0)
+	if (c == NULL)
 		return -1;
 	for (unsigned i = 0; state == COLLECT_AGAIN; i++) {
 		if (i == MAX_STEPS)

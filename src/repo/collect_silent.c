@@ -101,9 +101,8 @@ static int nap(const struct collect *c, int64_t until, struct err *e)
 	int64_t left;
 
 	while ((left = until - clock_steady_ns()) > 0) {
-		const struct timespec t = {
-			.tv_nsec = left < NAP_NS ? left : NAP_NS
-		};
+		const struct timespec t = { .tv_nsec = left < NAP_NS ? left
+								     : NAP_NS };
 
 		if (c->o.cancel != NULL && atomic_load(c->o.cancel))
 			return err_set(e, ERR_STOPPED, "stopped by the user");
@@ -128,8 +127,7 @@ static int end_if_still(struct collect *c, const struct heard *before,
 
 static int watch(struct collect *c, const struct watched *w, struct err *e)
 {
-	int64_t time =
-		c->o.silent_ns < WATCH_NS ? c->o.silent_ns : WATCH_NS;
+	int64_t time = c->o.silent_ns < WATCH_NS ? c->o.silent_ns : WATCH_NS;
 
 	if (w->count == 0 || c->o.dry_run)
 		return 0;

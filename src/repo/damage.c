@@ -262,7 +262,8 @@ int damage_put(struct repo *r, const struct damage *d, char out[DAMAGE_NAME],
 	hex_encode(id.b, ID_SIZE, hex);
 	snprintf(out, DAMAGE_NAME, DAMAGE_PREFIX "%s", hex);
 	damage_encode(d, &b);
-	if (obj_put_unsigned(r->store, r->keys, out, &b, e) < 0)
+	if (repo_writable(r, e) < 0 ||
+	    obj_put_unsigned(r->store, r->keys, out, &b, e) < 0)
 		return err_ctx(e, "cannot note the damage as '%s'", out);
 	return 0;
 }

@@ -193,12 +193,8 @@ static int open_session(struct intake *in, struct err *e)
 {
 	struct repo *r = in->repo;
 
-	if (keyring_need(r->keys, NEED_WRITE, e) < 0)
+	if (repo_need(r, NEED_WRITE, e) < 0)
 		return -1;
-	if (r->config.may_write != 0)
-		return err_set(e, ERR_REFUSED,
-			       "this version of vmkeep cannot write to the "
-			       "repository: use a newer one");
 	if (session_open(r, in->host, &in->session, e) < 0 ||
 	    index_open_siblings(r->index, in->session.generation, e) < 0 ||
 	    damage_load(r, &in->damage, e) < 0 ||

@@ -37,6 +37,14 @@ struct repo {
 	int zip_level;   /* zstd's, where pace does not decide */
 };
 
+/* ---- repo.c ----------------------------------------------------------- */
+
+/* Does this version know all features that it must to write?  ERR_REFUSED. */
+int repo_writable(const struct repo *r, struct err *e);
+
+/* What a verb needs of the key, and of this version where it writes. */
+int repo_need(const struct repo *r, enum key_need need, struct err *e);
+
 /* ---- config.c -------------------------------------------------------- */
 
 /* The object "config": plain bytes, a sum against damage, and a MAC under

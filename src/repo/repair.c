@@ -147,7 +147,7 @@ int repair_run(struct repo *r, const struct repair_options *o,
 	struct repair p = { .repo = r, .o = o, .result = result };
 
 	memset(result, 0, sizeof(*result));
-	if (look(&p, &result->before, e) < 0)
+	if (repo_writable(r, e) < 0 || look(&p, &result->before, e) < 0)
 		return -1;
 	/* what is there byte for byte first: then nothing else need be done */
 	if (!is_whole(&p) && o->from != NULL && from_copy(&p, e) < 0)

@@ -100,6 +100,22 @@ void repo_close_at(struct repo **r)
 	repo_close(*r);
 }
 
+int repo_writable(const struct repo *r, struct err *e)
+{
+	if (r->config.may_write == 0)
+		return 0;
+	return err_set(e, ERR_REFUSED,
+		       "this version of vmkeep cannot write to the "
+		       "repository: use a newer one");
+}
+
+int repo_need(const struct repo *r, enum key_need need, struct err *e)
+{
+	if (keyring_need(r->keys, need, e) < 0)
+		return -1;
+	return need == NEED_READ ? 0 : repo_writable(r, e);
+}
+
 const struct id *repo_id(const struct repo *r)
 {
 	return &r->config.repo;

@@ -439,7 +439,7 @@ int data_keys_seal(struct repo *r, struct access_sealing *s, struct err *e)
 	AUTO(ring_names_fini) struct ring_names all = { .count = 0 };
 
 	*s = (struct access_sealing){ .keys = 0 };
-	if (keyring_need(r->keys, NEED_OWN, e) < 0 ||
+	if (repo_need(r, NEED_OWN, e) < 0 ||
 	    store_list(r->store, "ring/", ring_see, &all, e) < 0)
 		return -1;
 	if (all.count > 0)

@@ -25,7 +25,7 @@ void tomb_name(const struct id *point, enum tomb_scope scope,
 
 int tomb_allowed(struct repo *r, struct err *e)
 {
-	return keyring_need(r->keys, NEED_KEEP, e);
+	return repo_need(r, NEED_KEEP, e);
 }
 
 static int put(struct repo *r, const struct id *set, const struct id *point,

@@ -197,7 +197,7 @@ static bool is_keeper(const struct verify *v)
 {
 	struct err ignored = ERR_INIT;
 
-	return keyring_need(v->repo->keys, NEED_KEEP, &ignored) == 0;
+	return repo_need(v->repo, NEED_KEEP, &ignored) == 0;
 }
 
 /*

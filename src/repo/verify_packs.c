@@ -488,7 +488,7 @@ static int save(struct verify *v, struct checked *before, struct checked *now,
 
 	if (now->count == 0)
 		return 0;
-	if (keyring_need(v->repo->keys, NEED_KEEP, &ignored) == 0) {
+	if (repo_need(v->repo, NEED_KEEP, &ignored) == 0) {
 		keep_old(v, before, now);
 		now->notes = before->notes;
 		now->note_count = before->note_count;
