@@ -26,8 +26,7 @@ static const struct fake image = { .size = 2 * EXTENT_SIZE,
 
 /* His own backup of the same image, made in a copy of the repository that he
  * kept: he finds nothing there. */
-static void steal(struct store *s, struct store *kept,
-		  struct kit_names *packs)
+static void steal(struct store *s, struct store *kept, struct kit_names *packs)
 {
 	AUTO(store_close_at) struct store *own = kit_clone(kept);
 	AUTO(kit_names_fini) struct kit_names before;

@@ -14,12 +14,11 @@
 #include "repo_kit.h"
 
 /*
- * A repository that an earlier program has written is read for ever.
- * test/data/make.sh wrote it, with this program's --make; until the format is
- * frozen it may be written again.
+ * A repository that the first program of this format has written: it is read
+ * for ever, and never written again.
  */
 
-static const char format[] = "format-draft";
+static const char format[] = "format-1";
 
 static const struct fake images[] = {
 	{ .size = 9 * PAGE_SIZE_BYTES + 100, .seed = 1 },
@@ -34,37 +33,6 @@ static const struct fake images[] = {
 	{ .size = 0 },
 };
 #define IMAGES (sizeof(images) / sizeof(images[0]))
-
-static int make(const char *data)
-{
-	autofree char *folder = path_join(data, format);
-	autofree char *path = path_join(folder, "store");
-	struct err e = ERR_INIT;
-	struct kit k;
-
-	snprintf(k.dir, sizeof(k.dir), "%.60s", folder);
-	if (snprintf(k.key_file, sizeof(k.key_file), "%s/key", folder) >=
-		    (int)sizeof(k.key_file) ||
-	    dir_make(folder, 0755, &e) < 0 || store_dir_create(path, &e) < 0) {
-		fprintf(stderr, "'%s': too long a path, or %s\n", path, e.msg);
-		return 1;
-	}
-	struct store *s = store_dir_open(path, &e);
-
-	kit_create(&k, s);
-	struct repo *r = kit_try_open(&k, s, NULL, &e);
-	struct kit_backup b[2] = {
-		{ .images = images, .count = 2, .workers = 2, .claims_max = 4 },
-		{ .images = images + 2, .count = 2, .workers = 2 },
-	};
-	int ok = r != NULL ? kit_backup(r, &b[0], &e) : -1;
-
-	if (ok == 0)
-		ok = kit_backup(r, &b[1], &e);
-	fprintf(stderr, "'%s': %s\n", path, ok == 0 ? "made" : e.msg);
-	repo_close(r);
-	return ok == 0 ? 0 : 1;
-}
 
 /* The files below a folder, as objects. */
 static void load_tree(const char *folder, const char *prefix, struct store *s)
@@ -155,13 +123,11 @@ static void test_read(void **state)
 	assert_int_equal(points, IMAGES);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read),
 	};
 
-	if (argc == 3 && strcmp(argv[1], "--make") == 0)
-		return make(argv[2]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
