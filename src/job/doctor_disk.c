@@ -148,16 +148,28 @@ static void sector_hidden(struct doctor_case *c)
 
 /* ---- what was left ---- */
 
+/* All that is above this image goes into it. */
+static char *flatten(const struct doctor_case *c, size_t base)
+{
+	autofree char *into =
+		base > 1 ? mem_fmt(" --base %zu", base) : mem_strdup("");
+
+	return doctor_vmkeep(c, "flatten %s --disk %s%s", c->name, c->target,
+			     into);
+}
+
+/* The active image into the one below.  flatten refuses where the kept
+ * definition names another one. */
 static char *merge(const struct doctor_case *c)
 {
 	if (c->domain->journal)
 		return mem_strdup("vmkeep recover");
-	if (c->domain->info->state != DOMAIN_SHUT_OFF)
+	if (c->how->kept != NULL)
 		return doctor_virsh(c,
 				    "blockcommit %s %s --active --pivot "
 				    "--shallow --wait",
 				    c->name, c->target);
-	return NULL;
+	return flatten(c, c->disk->chain_len - 1);
 }
 
 static void kept_elsewhere(struct doctor_case *c)
@@ -229,19 +241,15 @@ static void chain_left(struct doctor_case *c)
 {
 	if (c->disk->chain_len < 2 || is_ours(c->image->path) || is_shared(c))
 		return;
-	bool on = c->domain->info->state != DOMAIN_SHUT_OFF;
-
 	doctor_found(c,
 		     c->disk->chain_len > CHAIN_LONG ? RESULT_WARNING
 						     : RESULT_HINT,
 		     "each image more makes reading slower and is one more to "
-		     "lose; the command copies what is below into the active "
-		     "image, and changes nothing below, which other VMs may "
-		     "stand on",
-		     on ? doctor_virsh(c, "blockpull %s %s --wait", c->name,
-				       c->target)
-			: mem_fmt("qemu-img rebase -p -b '' %s", c->path),
-		     "a chain of %zu images under '%s'", c->disk->chain_len,
+		     "lose; the command brings all into the base, also while "
+		     "the guest runs, and refuses where another VM or image "
+		     "needs one of them",
+		     flatten(c, 1), "a chain of %zu images under '%s'",
+		     c->disk->chain_len,
 		     c->image->path != NULL ? c->image->path : "(network)");
 }
 

@@ -126,6 +126,17 @@ char *doctor_edit(const struct doctor_case *c, const char *fmt, ...)
 	return command;
 }
 
+char *doctor_vmkeep(const struct doctor_case *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	char *command = with_uri(c, "vmkeep", fmt, ap);
+
+	va_end(ap);
+	return command;
+}
+
 void doctor_found(struct doctor_case *c, enum result_severity s,
 		  const char *why, char *command, const char *fact, ...)
 {

@@ -117,11 +117,14 @@ void doctor_found(struct doctor_case *c, enum result_severity s,
 /* A word as a shell reads it: as it is, or quoted.  Free it. */
 char *doctor_word(const char *text);
 
-/* virsh or virt-xml with its connection, and the rest of the command, as by
- * printf.  What virt-xml changes holds from the next start on. */
+/* virsh, virt-xml or vmkeep with its connection, and the rest of the command,
+ * as by printf.  What virt-xml changes holds from the next start on. */
 char *doctor_virsh(const struct doctor_case *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 char *doctor_edit(const struct doctor_case *c, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+char *doctor_vmkeep(const struct doctor_case *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* Are both there and the same? */

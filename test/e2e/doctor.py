@@ -108,15 +108,16 @@ def images(place):
     found = look(place, "old", code=DONE)
     assert "base-relative" not in found, found
     mend(place, found["chain-left"])
+    assert guest.disks() == {"vda": str(old)}, guest.disks()
     assert not look(place, "old", code=DONE)
     # marked as corrupt (bit 1 of the incompatible features)
-    with open(top, "r+b") as image:
+    with open(old, "r+b") as image:
         image.seek(79)
         image.write(b"\2")
     found = look(place, "old", code=INTEGRITY)
     mend(place, found["qcow2-corrupt"])
     assert not look(place, "old", code=DONE)
-    os.unlink(top)
+    os.unlink(old)
     found = look(place, "old", code=INTEGRITY)
     assert found["image-missing"]["subject"] == "old/vda", found
     guest.remove()
@@ -227,6 +228,13 @@ def overlays_left(place):
     found = look(place, "left", more=["no-discard"], code=DONE)
     assert set(found) == {"snapshot-stale"}, found
     mend(place, found["snapshot-stale"])
+    assert not look(place, "left", more=["no-discard"], code=DONE)
+    # and one where both definitions name the overlay
+    place.lab.virsh("snapshot-create-as", "left", "s 2", "--disk-only",
+                    "--diskspec", "vdb,snapshot=no")
+    found = look(place, "left", more=["no-discard"], code=DONE)
+    mend(place, found["chain-left"])
+    assert guest.disks() == disks == guest.disks("--inactive")
     assert not look(place, "left", more=["no-discard"], code=DONE)
     guest.check()
     assert not guest.failed(), guest.failed()

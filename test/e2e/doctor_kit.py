@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of doctor share, here and in the storage lab."""
 
+import os
 import xml.etree.ElementTree as ET
 
 from lab import Disk
@@ -27,7 +28,8 @@ def look(place, *names, code=None, more=()):
 
 def mend(place, finding):
     """Types the command of a finding."""
-    place.lab.run("sh", "-c", finding["command"])
+    path = f"{os.path.dirname(place.program)}:{os.environ['PATH']}"
+    place.lab.run("sh", "-c", finding["command"], env={"PATH": path})
 
 
 def edit_disk(guest, target, **driver):

@@ -158,6 +158,12 @@ static void our_overlay(struct world *w)
 	w->chain[0][0].path = lit("/srv/a.vmkeep-0123.qcow2");
 }
 
+static void overlay_on_chain(struct world *w)
+{
+	chain(w, 3);
+	w->chain[0][0].path = lit("/srv/a.vmkeep-0123.qcow2");
+}
+
 static void killed_overlay(struct world *w)
 {
 	our_overlay(w);
@@ -276,12 +282,15 @@ static const struct sample samples[] = {
 	{ drift, "kept-elsewhere", RESULT_ERROR, "web 1/vda", NULL },
 	{ job, "job-left", RESULT_WARNING, "web 1/vda", "virsh blockjob" },
 	{ our_overlay, "overlay-left", RESULT_WARNING, "web 1/vda",
-	  "virsh blockcommit 'web 1' vda --active --pivot" },
+	  "vmkeep flatten 'web 1' --disk vda" },
+	{ overlay_on_chain, "overlay-left", RESULT_WARNING, "web 1/vda",
+	  "vmkeep flatten 'web 1' --disk vda --base 2" },
 	{ their_chain, "chain-left", RESULT_HINT, "web 1/vda",
-	  "virsh blockpull 'web 1' vda" },
+	  "vmkeep flatten 'web 1' --disk vda" },
 	{ chain_off, "chain-left", RESULT_HINT, "web 1/vda",
-	  "qemu-img rebase -p -b '' '/srv/a b.qcow2'" },
-	{ long_chain, "chain-left", RESULT_WARNING, "web 1/vda", "blockpull" },
+	  "vmkeep flatten 'web 1' --disk vda" },
+	{ long_chain, "chain-left", RESULT_WARNING, "web 1/vda",
+	  "vmkeep flatten 'web 1'" },
 	{ no_image, "image-missing", RESULT_ERROR, "web 1/vda", NULL },
 	{ locked_image, "image-unreadable", RESULT_WARNING, "web 1/vda",
 	  "setfacl" },
