@@ -10,10 +10,17 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/num.h"
+
+/* The kernel's ERESTARTSYS, which has no name out here; how often to try again,
+ * and when. */
+#define RESTART  512
+#define AGAIN    500
+#define AGAIN_NS 10000000
 
 void fd_close_at(int *fd)
 {
@@ -31,6 +38,18 @@ int fd_take(int *fd)
 
 	*fd = -1;
 	return taken;
+}
+
+int fd_open(const char *path, int flags)
+{
+	const struct timespec nap = { .tv_nsec = AGAIN_NS };
+	int fd = open(path, flags | O_CLOEXEC);
+
+	for (int n = 0; fd < 0 && errno == RESTART && n < AGAIN; n++) {
+		nanosleep(&nap, NULL);
+		fd = open(path, flags | O_CLOEXEC);
+	}
+	return fd;
 }
 
 int fd_pread_full(int fd, void *to, size_t n, uint64_t offset, struct err *e)

@@ -24,6 +24,14 @@ void fd_close_at(int *fd);
 /* Give the descriptor away: returns *fd and leaves -1. */
 int fd_take(int *fd);
 
+/*
+ * open(2), without O_CREAT, of what may be a volume of ZFS.  The first open of
+ * one wants the lock of all pools, and when another command has it just then,
+ * OpenZFS lets ERESTARTSYS (512) through to us, which no program is to see
+ * (zvol_open() in zvol_os.c): tried again then, for up to 5 s.
+ */
+int fd_open(const char *path, int flags);
+
 /* Read exactly n bytes at offset; fewer is ERR_INTEGRITY ("ends early"). */
 int fd_pread_full(int fd, void *to, size_t n, uint64_t offset, struct err *e);
 

@@ -115,7 +115,7 @@ static int look_at(const struct disk_image *image, struct stat *st,
 		   struct err *e)
 {
 	int mode = image->writable ? O_RDWR : O_RDONLY;
-	autofd int fd = open(image->path, mode | O_CLOEXEC | O_NONBLOCK);
+	autofd int fd = fd_open(image->path, mode | O_NONBLOCK);
 
 	if (fd < 0 || fstat(fd, st) < 0)
 		return err_sys(e, "cannot open image '%s'", image->path);
@@ -216,7 +216,7 @@ struct disk *disk_open_export(const char *socket, const char *export_name,
 
 int disk_idle(const char *path, struct err *e)
 {
-	autofd int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	autofd int fd = fd_open(path, O_RDONLY | O_EXCL);
 
 	if (fd < 0 && errno == EBUSY)
 		return err_set(e, ERR_BUSY,

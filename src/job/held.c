@@ -64,7 +64,7 @@ static int open_raw(struct held *h, struct err *e)
 {
 	struct stat st;
 
-	h->file.fd = open(h->path, O_RDONLY | O_CLOEXEC);
+	h->file.fd = fd_open(h->path, O_RDONLY);
 	if (h->file.fd < 0 || fstat(h->file.fd, &st) < 0)
 		return err_sys(e, "cannot open '%s'", h->path);
 	if (S_ISBLK(st.st_mode)) {

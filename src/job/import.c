@@ -21,7 +21,7 @@
 static int open_source(const char *file, struct err *e)
 {
 	int fd = strcmp(file, "-") == 0 ? dup(STDIN_FILENO)
-					: open(file, O_RDONLY | O_CLOEXEC);
+					: fd_open(file, O_RDONLY);
 
 	return fd >= 0 ? fd : err_sys(e, "cannot open '%s'", file);
 }

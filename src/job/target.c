@@ -90,7 +90,7 @@ static int check_format(const char *path, const char *format, struct err *e)
 {
 	static const char magic[4] = "QFI\xfb";
 	char head[4] = { 0 };
-	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	autofd int fd = fd_open(path, O_RDONLY | O_NONBLOCK);
 	size_t got;
 
 	if (fd < 0)
@@ -217,8 +217,7 @@ static int open_old(const char *path, bool any_format, struct err *e)
 	if (stat(path, &st) < 0)
 		return err_sys(e, "cannot open '%s'", path);
 	bool block = S_ISBLK(st.st_mode);
-	autofd int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY |
-					   (block ? O_EXCL : 0));
+	autofd int fd = fd_open(path, O_RDWR | O_NOCTTY | (block ? O_EXCL : 0));
 
 	if (fd < 0 && errno == EBUSY && disk_idle(path, e) < 0)
 		return -1;

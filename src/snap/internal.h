@@ -52,6 +52,7 @@ struct snap_taking {
 struct snap_view {
 	struct snap snap;
 	int root;      /* folder on which `inside` begins, or -1 */
+	int device;    /* what is to be read, kept open for others, or -1 */
 	char *base;    /* path of it, or of the only thing to be read */
 	char *thing;   /* clone or LV to be given back, or NULL */
 	bool kept;     /* it is the snap's LV, and only to be deactivated */

@@ -16,7 +16,7 @@
 /* Through a descriptor of our own; what is dirty is the file's. */
 static int flush(const char *path, bool all, struct err *e)
 {
-	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	autofd int fd = fd_open(path, O_RDONLY);
 
 	if (fd < 0)
 		return err_sys(e, "cannot open '%s'", path);

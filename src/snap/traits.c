@@ -177,7 +177,7 @@ static size_t file_system(struct traits *t, int fd, const struct stat *st)
 static void look_at(struct traits *t, const char *path, struct traits_file *to)
 {
 	struct stat st;
-	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	autofd int fd = fd_open(path, O_RDONLY | O_NONBLOCK);
 	int flags = 0;
 
 	if (fd < 0) /* what may not be read still is somewhere */

@@ -15,11 +15,17 @@
 #include "base/mem.h"
 #include "snap/drop.h"
 
+static void files_close(struct snap_view *v)
+{
+	fd_close_at(&v->root);
+	fd_close_at(&v->device);
+}
+
 static void view_free(struct snap_view *v)
 {
 	if (v == NULL)
 		return;
-	fd_close_at(&v->root);
+	files_close(v);
 	for (size_t i = 0; i < v->path_count; i++)
 		free(v->paths[i]);
 	free(v->paths);
@@ -88,6 +94,7 @@ struct snap_view *snap_view_open(const struct snap *snap,
 	struct err more = ERR_INIT;
 
 	v->root = -1;
+	v->device = -1;
 	snap_copy(snap, &v->snap);
 	v->time = snap_time_of(how->deadline_ms);
 	v->journal = how->journal;
@@ -95,7 +102,7 @@ struct snap_view *snap_view_open(const struct snap *snap,
 		return mem_take(&v);
 	err_ctx(e, "cannot open the snapshot '%s' of '%s'", snap->name,
 		snap->volume);
-	fd_close_at(&v->root);
+	files_close(v);
 	v->time = snap_time_of(how->deadline_ms);
 	if (thing_back(v, &more) < 0)
 		err_ctx(e, "%s, and before that", more.msg);
@@ -156,7 +163,7 @@ int snap_view_close(struct snap_view *view, const struct snap_how *how,
 
 	if (v == NULL)
 		return 0;
-	fd_close_at(&v->root);
+	files_close(v);
 	v->time = snap_time_of(how->deadline_ms);
 	v->journal = how->journal;
 	return thing_back(v, e);

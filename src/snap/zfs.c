@@ -71,7 +71,7 @@ static int zvol_find(struct finding *f, struct err *e)
 		return 0;
 	}
 
-	autofd int fd = open(w->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	autofd int fd = fd_open(w->path, O_RDONLY | O_NONBLOCK);
 
 	if (fd < 0)
 		return err_sys(e, "cannot open '%s'", w->path);

@@ -58,16 +58,23 @@ static int clone_make(const struct snap_view *v, struct err *e)
 	return snap_tool(argv, NULL, &v->time, e);
 }
 
-/* Is this the device of the clone? */
-static bool is_device(const char *path, const char *clone)
+/* The kernel's own name of a device that is the clone's, opened into *fd; NULL
+ * when it is another's, or cannot be had just now. */
+static char *device_open(const char *path, const char *clone, int *fd)
 {
+	autofd int got = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	char name[ZFS_NAME_MAX];
-	autofd int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	char *real;
 
-	if (fd < 0)
-		return false;
-	zvol_name(fd, name);
-	return strcmp(name, clone) == 0;
+	if (got < 0)
+		return NULL;
+	zvol_name(got, name);
+	if (strcmp(name, clone) != 0)
+		return NULL;
+	real = realpath(path, NULL);
+	if (real != NULL)
+		*fd = fd_take(&got);
+	return real;
 }
 
 static void dir_close(DIR **d)
@@ -78,29 +85,35 @@ static void dir_close(DIR **d)
 
 /* The kernel makes /dev/zdN by itself; the link in /dev/zvol is udev's, which
  * may be late, or not be there at all.  NULL when it is not there yet. */
-static char *device_seek(const char *clone)
+static char *device_seek(const char *clone, int *fd)
 {
 	autofree char *link = mem_fmt("/dev/zvol/%s", clone);
 	AUTO(dir_close) DIR *dir = NULL;
+	char *found = device_open(link, clone, fd);
 
-	if (is_device(link, clone))
-		return mem_take(&link);
+	if (found != NULL)
+		return found;
 	dir = opendir("/sys/block");
 	for (struct dirent *d; dir && (d = readdir(dir)) != NULL;) {
 		autofree char *path = mem_fmt("/dev/%s", d->d_name);
 
-		if (strncmp(d->d_name, "zd", 2) == 0 && is_device(path, clone))
-			return mem_take(&path);
+		if (strncmp(d->d_name, "zd", 2) == 0)
+			found = device_open(path, clone, fd);
+		if (found != NULL)
+			return found;
 	}
 	return NULL;
 }
 
-static char *device_wait(const struct snap_view *v, struct err *e)
+/* Until it can be opened: see fd_open().  It stays open, so that whoever reads
+ * it (qemu-nbd) is not the first to open it, and named as the kernel does, for
+ * the link may go and come once more while udev is at it. */
+static char *device_wait(struct snap_view *v, struct err *e)
 {
 	struct timespec nap = { .tv_nsec = NAP_NS };
 
 	for (;;) {
-		char *path = device_seek(v->thing);
+		char *path = device_seek(v->thing, &v->device);
 
 		if (path != NULL)
 			return path;
