@@ -30,7 +30,8 @@
 struct revert {
 	const struct job *job;
 	const struct job_revert *asked;
-	struct places places; /* those held here alone */
+	struct job here;      /* the same job, which looks here alone */
+	struct places places; /* what it finds */
 	struct catalog_hit hit;
 	struct conn *conn;
 	struct domain_info *domain;
@@ -52,10 +53,9 @@ static void revert_fini(struct revert *r)
 
 static int find_point(struct revert *r, struct err *e)
 {
-	struct job here = *r->job;
-
-	here.place = PLACE_LOCAL;
-	if (places_open(&here, &r->places, e) < 0)
+	r->here = *r->job;
+	r->here.place = PLACE_LOCAL;
+	if (places_open(&r->here, &r->places, e) < 0)
 		return -1;
 	places_warn(&r->places);
 	if (catalog_find(&r->places.all, r->asked->point, &r->hit, e) < 0)
