@@ -222,7 +222,7 @@ static int choose_id(struct backup *b, char id[ID_TEXT], struct err *e)
 	if (keeps(b, JOB_KEEP_LOCAL)) {
 		b->local = local_begin(b->job->local_dir, e);
 		if (b->local == NULL)
-			return -1;
+			return keep_failed(b->job, e);
 		chance = *local_id(b->local);
 	}
 	hex_encode(chance.b, ID_SIZE, id);
@@ -267,7 +267,7 @@ static int keep_here(struct backup *b, struct err *e)
 
 	if (local_committed(b->local))
 		snapped_stay(b->snapped);
-	return ret;
+	return ret < 0 ? keep_failed(b->job, e) : 0;
 }
 
 /* ---- reading --------------------------------------------------------- */

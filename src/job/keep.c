@@ -53,6 +53,16 @@ static int keep_all(struct keeping *k, struct err *e)
 	return 0;
 }
 
+int keep_failed(const struct job *j, struct err *e)
+{
+	if (e->code == ERR_NO_SPACE)
+		err_ctx(e,
+			"'%s' is full: make room there, or say another "
+			"--ram-dir",
+			j->local_dir);
+	return err_ctx(e, "cannot be kept on this host");
+}
+
 int keep_member(struct member *m, const struct snapped *snapped,
 		struct local_new *local, struct set *set, struct err *e)
 {
@@ -68,5 +78,5 @@ int keep_member(struct member *m, const struct snapped *snapped,
 		return 0;
 	point_fini(k.point);
 	set->point_count--;
-	return err_ctx(e, "cannot be kept on this host");
+	return keep_failed(m->job, e);
 }

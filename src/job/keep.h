@@ -14,4 +14,8 @@
 int keep_member(struct member *m, const struct snapped *snapped,
 		struct local_new *local, struct set *set, struct err *e);
 
+/* Of a failure to write what stays here: say so, and what to do where there is
+ * no room.  Returns -1. */
+int keep_failed(const struct job *j, struct err *e);
+
 #endif

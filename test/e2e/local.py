@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Points that stay on this host, and going back to them in place."""
 
+import os
 import shutil
 import signal
 
-from kit import (BUSY, FAILED, INTEGRITY, KILLED, healthy, hears,
-                 on_own_disks, test)
+from kit import (BUSY, FAILED, INTEGRITY, KILLED, Skip, free, healthy, inside,
+                 small, test)
+from lab import OVMF_CODE
+from local_kit import back_and_forth, goes_on, keep, listed, write_on
 from snapfs import storage
 
 KINDS = ("xfs", "btrfs")
@@ -14,33 +17,6 @@ KINDS = ("xfs", "btrfs")
 def copies(folder):
     """Storage snapshots of ours on that file system."""
     return sorted(str(path) for path in folder.rglob("vmkeep_*"))
-
-
-def keep(place, guest, *args):
-    item = place.backup(guest.name, "--keep", "local", *args)
-    assert item["point"]["places"] == ["local"], item
-    return item["point"]
-
-
-def listed(place, guest):
-    """Ids of the points of a guest, with the places that hold each."""
-    return {point["id"]: point["places"]
-            for point in place.json("points")["points"]
-            if point["name"] == guest.name}
-
-
-def goes_on(place, guest, disks):
-    """On its own disks, and nothing is under way; what is kept may stay."""
-    on_own_disks(guest, disks)
-    assert guest.state() == "running", guest.state()
-    assert not place.journals(), place.journals()
-    hears(guest)
-
-
-def write_on(guest, count=20):
-    """It goes on writing; the counter that it has reached."""
-    guest.wait_counter_beyond(guest.counter() + count)
-    return guest.counter()
 
 
 @test
@@ -55,27 +31,9 @@ def back_in_place(place):
             point = keep(place, guest)
             assert point["level"] == "ram", point
             goes_on(place, guest, disks)
-            then = guest.counter()
-            later = write_on(guest)
-            beats = len(guest.console.beats)
-            done = place.json("revert", point["id"], "--ram", "--stop")
-            assert done["resumed"] and done["state"] == "running", done
-            guest.wait_heartbeat()
-            least = min(beat[1] for beat in guest.console.beats[beats:])
-            assert least <= then + 1 < later, (least, then, later)
-            healthy(guest)
-            assert guest.disks() == disks
-            held = listed(place, guest)
-            assert held == {point["id"]: ["local"],
-                            done["safety"]: ["local"]}, held
-            place.json("revert", done["safety"], "--ram", "--stop",
-                       "--no-safety")
-            guest.wait_heartbeat()
-            assert guest.console.beats[-1][1] >= later - 1
-            healthy(guest)
+            held = back_and_forth(place, guest, point)
             guest.destroy()
-            for one in held:
-                place.vmkeep("forget", one, "--force")
+            place.vmkeep("forget", *held, "--force")
             assert copies(folder) == [], copies(folder)
             guest.remove()
 
@@ -244,3 +202,71 @@ def a_group_here(place):
         for guest in guests:
             healthy(guest)
             guest.remove()
+
+
+@test
+def firmware(place):
+    """Firmware variables and the TPM's state go back, too, and are in what is
+    kept for safety."""
+    if not shutil.which("swtpm") or not os.path.exists(OVMF_CODE):
+        raise Skip("swtpm and OVMF")
+    with storage(place, "xfs") as folder:
+        guest = place.lab.guest("here fw", tpm=True, uefi=True, machine="q35")
+        guest.wait_counter_beyond(2)
+        point = keep(place, guest)
+        assert point["level"] == "ram", point
+        files = [guest.nvram(), guest.tpm()]
+        then = [file.read_bytes() for file in files]
+        held = back_and_forth(place, guest, point)
+        guest.destroy()
+        for file in files:
+            file.write_bytes(bytes(reversed(file.read_bytes())))
+        later = [file.read_bytes() for file in files]
+        done = place.json("revert", point["id"])
+        assert [file.read_bytes() for file in files] == then
+        assert any("TPM" in note for note in done["notes"]), done
+        place.json("revert", done["safety"], "--no-safety")
+        assert [file.read_bytes() for file in files] == later
+        place.json("revert", point["id"], "--no-safety", "--ram")
+        guest.wait_heartbeat()
+        healthy(guest)
+        guest.destroy()
+        place.vmkeep("forget", *held, done["safety"], "--force")
+        assert copies(folder) == []
+        guest.remove()
+
+
+@test
+def no_room_here(place):
+    """The folder of local points gets full, by RAM, and by the last of a
+    point: there is none, and the guest goes on."""
+    with storage(place, "xfs") as folder, small(place, "ram", 24) as ram:
+        guest = place.lab.guest("here full", seed=True)
+        disks = guest.disks()
+        guest.wait_counter_beyond(2)
+        args = ["backup", guest.name, "--keep", "local", "--ram-dir", ram]
+
+        def fails(*more):
+            done = place.vmkeep(*args, *more, code=FAILED,
+                                words=["No space left", "--ram-dir"])
+            place.note(done.stderr.strip()[-160:])
+            goes_on(place, guest, disks)
+            place.no_leftovers()
+            assert copies(folder) == [], copies(folder)
+            left = [path for path in os.walk(inside(place, ram))
+                    if path[2] and path[0] != inside(place, ram)]
+            assert not left, left
+
+        fails()
+        for pages in range(4):
+            with open(inside(place, ram) + "/ballast", "wb") as ballast:
+                os.posix_fallocate(ballast.fileno(), 0,
+                                   free(place, ram) - pages * 4096)
+            fails("--no-memory")
+            os.unlink(ballast.name)
+        done = place.json(*args, "--no-memory")
+        point = done["items"][0]["point"]["id"]
+        place.vmkeep("forget", point, "--force", "--ram-dir", ram)
+        assert copies(folder) == []
+        healthy(guest)
+        guest.remove()

@@ -210,10 +210,6 @@ def paused_and_off(place):
         guest.remove()
 
 
-def tpm_folder(guest):
-    return guest.lab.dir / "lib" / "swtpm" / guest.options.uuid / "tpm2"
-
-
 @test
 def tpm(place):
     """Firmware variables and the TPM's state are in the point, by every
@@ -223,7 +219,7 @@ def tpm(place):
     with storage(place, "xfs"):
         guest = place.lab.guest("tpm", tpm=True, uefi=True, machine="q35")
         guest.wait_counter_beyond(2)
-        disks, state = guest.disks(), tpm_folder(guest) / "tpm2-00.permall"
+        disks, state = guest.disks(), guest.tpm()
         for args in (["--method", "overlay"], []):
             item = place.backup(guest.name, *args)
             point = item["point"]

@@ -131,6 +131,11 @@ class Guest:
         """The file of the UEFI variables, as seen from the host."""
         return self.lab.outside(self.xml().findtext("os/nvram"))
 
+    def tpm(self):
+        """The file of its TPM's state, as seen from the host."""
+        return self.lab.outside(f"/var/lib/libvirt/swtpm/{self.options.uuid}"
+                                "/tpm2/tpm2-00.permall")
+
     def agent(self, command, seconds=60):
         """Sends a guest agent command. Returns its answer, or None."""
         text = self.lab.virsh("qemu-agent-command", self.name, "--timeout",
