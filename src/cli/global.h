@@ -25,6 +25,7 @@ struct global {
 	char *ram_dir;
 	char *cache;
 	char *compression;
+	uint64_t snapshot_size;
 	int capture; /* index into global_captures */
 	struct group_settings groups;
 	int level; /* what that means */

@@ -72,6 +72,7 @@ static void fill_job(struct start *s)
 		.overlay_dir = g->overlay_dir,
 		.local_dir = g->ram_dir,
 		.uri = g->connect,
+		.thick_bytes = g->snapshot_size,
 		.zip_level = g->level,
 		.talk = speech_talk(s->cli.speech),
 		.cancel = stop_flag(s->cli.stop),

@@ -29,6 +29,7 @@ struct job {
 	const char *place;       /* "local" or "repository": look only there;
 				  * NULL: everywhere */
 	const char *uri;         /* libvirt's */
+	uint64_t thick_bytes;    /* of a thick LV's snapshot; 0: snap/snap.h */
 	int zip_level;           /* how hard to compress: repo/pace.h */
 	const struct talk *talk;
 

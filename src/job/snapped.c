@@ -67,7 +67,8 @@ static void snapped_free(struct snapped *s)
 static struct snap_how how_of(const struct snapped *s, unsigned deadline_ms)
 {
 	return (struct snap_how){ .journal = s->journal,
-				  .deadline_ms = deadline_ms };
+				  .deadline_ms = deadline_ms,
+				  .thick_bytes = s->job->thick_bytes };
 }
 
 /* ---- taking ---------------------------------------------------------- */

@@ -159,8 +159,8 @@ static int ready(const struct snap_taking *t, struct err *e)
 		num_size_text(have, have_text);
 		return err_set(e, ERR_NO_SPACE,
 			       "the volume group '%s' has %s left, its "
-			       "snapshots want %s: make them smaller, or add "
-			       "to it",
+			       "snapshots want %s: extend it (vgextend), or "
+			       "say a smaller --snapshot-size",
 			       t->volumes[0]->group, have_text, want_text);
 	}
 	return 0;
@@ -249,7 +249,8 @@ static int identify(struct snap_taking *t, struct err *e)
 		if (lv->invalid)
 			return err_set(e, ERR_NO_SPACE,
 				       "the snapshot '%s' has overflowed "
-				       "already: make it larger",
+				       "already: say a larger "
+				       "--snapshot-size",
 				       t->snaps[i]->name);
 		free(t->snaps[i]->guid);
 		t->snaps[i]->guid = mem_strdup(lv->uuid);
@@ -335,12 +336,12 @@ static int check_one(const struct lvm *l, const struct snap *s, struct err *e)
 	if (lv->invalid)
 		return err_set(e, ERR_NO_SPACE,
 			       "the snapshot '%s' has overflowed and is of no "
-			       "use: it wants to be larger",
+			       "use: say a larger --snapshot-size",
 			       s->name);
 	if (lv->data_percent >= THICK_CHECK)
 		return err_set(e, ERR_NO_SPACE,
-			       "the snapshot '%s' is full to %d %%: it wants "
-			       "to be larger",
+			       "the snapshot '%s' is full to %d %%: say a "
+			       "larger --snapshot-size",
 			       s->name, lv->data_percent);
 	return 0;
 }

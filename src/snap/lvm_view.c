@@ -200,7 +200,9 @@ int lvm_view(struct snap_view *v, struct err *e)
 	if (lv == NULL)
 		return -1;
 	if (lv->invalid)
-		return err_set(e, ERR_NO_SPACE, "it has overflowed");
+		return err_set(e, ERR_NO_SPACE,
+			       "it has overflowed, and what it held is lost "
+			       "(a larger --snapshot-size keeps the next one)");
 	if (v->snap.fs[0])
 		return files_view(v, lv, e);
 	if (activate(v, lv, e) < 0)
