@@ -332,7 +332,7 @@ static int store(struct backup *b, struct err *e)
 	put_back(b);
 	group_describe(&b->skew, b->asked->group, b->members, b->count,
 		       &b->set);
-	return intake_commit(b->intake, &b->set, e);
+	return intake_commit(b->intake, &b->set, e) < 0 ? gather_failed(e) : 0;
 }
 
 static int set_steps(struct backup *b, struct err *e)
@@ -344,7 +344,7 @@ static int set_steps(struct backup *b, struct err *e)
 		b->intake =
 			intake_open(b->repo, &(struct intake_options){ 0 }, e);
 		if (b->intake == NULL)
-			return -1;
+			return gather_failed(e);
 	}
 	if (job_stopped(b->job, e) < 0 || freeze_instant(b, e) < 0)
 		return -1;

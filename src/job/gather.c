@@ -25,6 +25,14 @@ struct image *gather_image(struct point *p, enum image_kind kind,
 	return i;
 }
 
+int gather_failed(struct err *e)
+{
+	if (e->code == ERR_NO_SPACE && e->sys != 0)
+		err_ctx(e, "the repository is full: make room on its disk, or "
+			   "let points go ('vmkeep forget', then 'vmkeep gc')");
+	return -1;
+}
+
 void gather_counters(struct intake *in, struct result_backup *result)
 {
 	struct intake_stats st;

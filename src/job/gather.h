@@ -18,4 +18,9 @@ struct image *gather_image(struct point *p, enum image_kind kind,
 /* Add what the intake has counted. */
 void gather_counters(struct intake *in, struct result_backup *result);
 
+/* Of a failure to write to the repository: what to do when it was for want of
+ * room there.  Only the system says so with an errno; storage snapshots and
+ * overlays that get full have sentences of their own.  Returns -1. */
+int gather_failed(struct err *e);
+
 #endif

@@ -106,7 +106,7 @@ static int import_one(const struct job *j, const char *name, const char *file,
 	in = intake_open(r, &(struct intake_options){ 0 }, e);
 	if (in == NULL || feed_import(j, in, name, file, &set, e) < 0 ||
 	    intake_commit(in, &set, e) < 0)
-		return -1;
+		return gather_failed(e);
 	gather_counters(in, result);
 	describe_point(&set, &set.points[0], &result->items[0].point);
 	result_strings_add(&result->items[0].point.places, PLACE_REPOSITORY);

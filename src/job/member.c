@@ -296,5 +296,5 @@ int member_read(struct member *m, struct snapped *snapped, struct intake *in,
 	}
 	point_fini(r.point);
 	set->point_count--;
-	return -1;
+	return gather_failed(e);
 }

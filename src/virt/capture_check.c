@@ -55,7 +55,7 @@ static int check_room(struct capture *cap, struct err *e)
 		if (!cap->picks[i].overlay)
 			continue; /* its storage has the disk as it was */
 		if (overlay_room(cap->picks[i].overlay, cap->picks[i].reserve,
-				 e) < 0)
+				 "--overlay-dir", e) < 0)
 			return err_ctx(e,
 				       "the overlay of disk %s must be "
 				       "merged now",
@@ -89,8 +89,9 @@ static int check_live(struct capture *cap, const struct track_seen *seen,
 	if (cap->method == METHOD_OVERLAY && s->state == VIR_DOMAIN_PAUSED &&
 	    s->reason == VIR_DOMAIN_PAUSED_IOERROR)
 		return err_set(e, ERR_NO_SPACE,
-			       "'%s' was stopped by an I/O error: reading is "
-			       "given up",
+			       "'%s' was stopped by an I/O error, and reading "
+			       "is given up: is there no room for its "
+			       "overlays? then say another --overlay-dir",
 			       cap->domain->name);
 	return check_room(cap, e);
 }

@@ -29,7 +29,8 @@ static int name_overlay(struct capture *cap, struct capture_pick *p, bool block,
 	if (overlay_reserve(p->overlay, cap->opt.overlay_reserve, &p->reserve,
 			    e) < 0)
 		return -1;
-	if (overlay_room(p->overlay, p->reserve + p->reserve / 2, e) < 0)
+	if (overlay_room(p->overlay, p->reserve + p->reserve / 2,
+			 "--overlay-dir", e) < 0)
 		return err_ctx(e, "no room for an overlay of disk %s",
 			       p->disk->target);
 	return 0;

@@ -22,7 +22,8 @@ int capture_ram_room(struct capture *cap, struct err *e)
 {
 	autofree char *path = mem_fmt("%s/x", cap->opt.spool_dir);
 
-	return overlay_room(path, cap->domain->memory / 10 * ROOM_TENTHS, e);
+	return overlay_room(path, cap->domain->memory / 10 * ROOM_TENTHS,
+			    "--spool-dir", e);
 }
 
 int capture_ram_name(struct capture *cap, struct err *e)

@@ -81,7 +81,8 @@ int overlay_reserve(const char *path, uint64_t reserve, uint64_t *bytes,
 	return 0;
 }
 
-int overlay_room(const char *path, uint64_t bytes, struct err *e)
+int overlay_room(const char *path, uint64_t bytes, const char *option,
+		 struct err *e)
 {
 	autofree char *dir = path_dir(path);
 	char have[NUM_TEXT];
@@ -95,6 +96,7 @@ int overlay_room(const char *path, uint64_t bytes, struct err *e)
 	num_size_text(free_bytes, have);
 	num_size_text(bytes, want);
 	return err_set(e, ERR_NO_SPACE,
-		       "only %s are free in '%s', %s are wanted", have, dir,
-		       want);
+		       "only %s are free in '%s', %s are wanted: make room, "
+		       "or say another %s",
+		       have, dir, want, option);
 }

@@ -32,7 +32,9 @@ char *overlay_name(const struct overlay_want *want, struct err *e);
 int overlay_reserve(const char *path, uint64_t reserve, uint64_t *bytes,
 		    struct err *e);
 
-/* ERR_NO_SPACE when less than bytes is free there. */
-int overlay_room(const char *path, uint64_t bytes, struct err *e);
+/* ERR_NO_SPACE when less than bytes is free there; the sentence names the
+ * option that chooses another place. */
+int overlay_room(const char *path, uint64_t bytes, const char *option,
+		 struct err *e);
 
 #endif

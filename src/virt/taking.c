@@ -23,6 +23,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -219,7 +220,7 @@ static int nudge(struct taking *t, struct ladder *l, struct err *e)
 
 static int spool_room(struct taking *t, struct err *e)
 {
-	return overlay_room(t->memory, SPOOL_FLOOR, e);
+	return overlay_room(t->memory, SPOOL_FLOOR, "--spool-dir", e);
 }
 
 static int mind(struct taking *t, struct ladder *l, struct err *e)
@@ -347,6 +348,16 @@ static int let_go(struct taking *t, struct err *e)
 			      : JOT0(t->journal, JOT_RESUMED, e);
 }
 
+/* libvirt was quicker than our watch to find that the spool is full; its words
+ * are of the daemon's language, but name the file. */
+static int told(const struct taking *t, struct err *e)
+{
+	if (t->memory && strstr(e->msg, t->memory))
+		err_ctx(e, "RAM cannot be written: make room, or say another "
+			   "--spool-dir");
+	return -1;
+}
+
 static int call(struct taking *t, struct err *e)
 {
 	struct call c = { .t = t, .err = ERR_INIT };
@@ -368,7 +379,7 @@ static int call(struct taking *t, struct err *e)
 	if (c.ret == 0)
 		return 0;
 	*e = minded < 0 ? ours : c.err;
-	return -1;
+	return minded < 0 ? -1 : told(t, e);
 }
 
 /* The watchdog stands by while libvirt may stop the guest. */

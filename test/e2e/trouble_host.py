@@ -44,7 +44,7 @@ def repository_full(place):
         place.vmkeep("backup", guest.name, "--no-memory", *own, *key,
                      key=False)
         place.vmkeep("backup", guest.name, "--memory", *own, *key, key=False,
-                     code=FAILED, words=["No space left"])
+                     code=FAILED, words=["No space left", "vmkeep gc"])
         survived(place, guest, disks)
         place.vmkeep("verify", "--read-data", *own, *key, key=False)
         place.vmkeep("export", f"{guest.name}@latest/vdb", place.folder /
@@ -60,7 +60,7 @@ def spool_small(place):
     disks = guest.disks()
     with small(place, "small-spool", 64) as folder:
         item = place.backup(guest.name, "--spool-dir", folder, code=PARTLY,
-                            words=["no RAM", str(folder)])
+                            words=["no RAM", str(folder), "another --spool-dir"])
         assert item["degraded"] and item["point"]["level"] == "filesystem"
         place.vmkeep("backup", guest.name, "--spool-dir", folder, "--require",
                      "ram", code=FAILED, words=["RAM", str(folder)])
@@ -82,7 +82,7 @@ def spool_full(place):
             os.posix_fallocate(ballast.fileno(), 0,
                                free(place, folder) - 40 * MIB)
         go(process)
-        done = finish(process, PARTLY, ["no RAM"])
+        done = finish(process, PARTLY, ["no RAM", "another --spool-dir"])
         place.note(done.stderr.strip()[-160:])
         survived(place, guest, disks)
     guest.remove()
@@ -100,7 +100,7 @@ def overlay_gets(place, name, enough, words):
         wait_until(lambda: enough(guest, free(place, folder)),
                    "a full overlay")
         go(process)
-        done = finish(process, FAILED, words)
+        done = finish(process, FAILED, [*words, "another --overlay-dir"])
         place.note(done.stderr.strip()[-160:])
         assert not os.listdir(inside(place, folder))
         survived(place, guest, disks, before)
@@ -130,7 +130,7 @@ def overlay_no_room(place):
         with open(inside(place, folder) + "/ballast", "wb") as ballast:
             os.posix_fallocate(ballast.fileno(), 0, MIB - (64 << 10))
         place.vmkeep("backup", guest.name, "--overlay-dir", folder,
-                     code=FAILED, words=["no room", "overlay"])
+                     code=FAILED, words=["no room", "another --overlay-dir"])
         survived(place, guest, disks)
     guest.remove()
 
