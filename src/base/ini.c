@@ -89,21 +89,32 @@ static int wrong(struct err *e, const char *what)
 	return err_set(e, ERR_USAGE, "%s", what);
 }
 
-static int take_section(struct span line, char **section, struct err *e)
+static void add_section(struct ini *ini, struct span name, unsigned line)
 {
-	const char *end = memchr(line.p, ']', line.n);
+	size_t n = ini->section_count;
 
-	if (end == NULL)
+	if ((n & (n - 1)) == 0)
+		ini->sections = mem_grow(ini->sections, n > 0 ? 2 * n : 1,
+					 sizeof(*ini->sections));
+	ini->sections[ini->section_count++] =
+		(struct ini_section){ copy(name), line };
+}
+
+static int take_section(struct ini *ini, struct span line, unsigned number,
+			char **section, struct err *e)
+{
+	line = without_comment(line);
+	if (memchr(line.p, ']', line.n) == NULL)
 		return wrong(e, "'[' without ']'");
+	/* the last one ends it: a glob may have some of its own */
+	if (line.p[line.n - 1] != ']')
+		return wrong(e, "something behind ']'");
 
-	struct span rest = { end + 1, (size_t)(line.p + line.n - end) - 1 };
-	struct span name =
-		trim((struct span){ line.p + 1, (size_t)(end - line.p) - 1 });
+	struct span name = trim((struct span){ line.p + 1, line.n - 2 });
 
 	if (name.n == 0)
 		return wrong(e, "a section without a name");
-	if (without_comment(rest).n > 0)
-		return wrong(e, "something behind ']'");
+	add_section(ini, name, number);
 	free(*section);
 	*section = copy(name);
 	return 0;
@@ -117,7 +128,7 @@ static int take_line(struct ini *ini, struct span line, unsigned number,
 	if (line.n == 0 || is_mark(line.p[0]))
 		return 0;
 	if (line.p[0] == '[')
-		return take_section(line, section, e);
+		return take_section(ini, line, number, section, e);
 
 	const char *equal = memchr(line.p, '=', line.n);
 
@@ -161,7 +172,7 @@ static int take_all(const char *name, const char *text, struct ini *ini,
 int ini_parse(const char *name, const char *text, struct ini *ini,
 	      struct err *e)
 {
-	*ini = (struct ini){ NULL, 0 };
+	*ini = (struct ini){ .entries = NULL };
 	if (take_all(name, text, ini, e) == 0)
 		return 0;
 	ini_fini(ini);
@@ -182,7 +193,7 @@ int ini_load(const char *path, struct ini *ini, struct err *e)
 {
 	AUTO(buf_fini) struct buf text = BUF_INIT;
 
-	*ini = (struct ini){ NULL, 0 };
+	*ini = (struct ini){ .entries = NULL };
 	if (file_load(path, MAX_SIZE, &text, e) < 0)
 		return -1;
 
@@ -202,6 +213,9 @@ void ini_fini(struct ini *ini)
 		free(ini->entries[i].key);
 		free(ini->entries[i].value);
 	}
+	for (size_t i = 0; i < ini->section_count; i++)
+		free(ini->sections[i].name);
 	free(ini->entries);
-	*ini = (struct ini){ NULL, 0 };
+	free(ini->sections);
+	*ini = (struct ini){ .entries = NULL };
 }

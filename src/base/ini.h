@@ -3,8 +3,9 @@
 #define VMKEEP_BASE_INI_H
 
 /*
- * Settings files in sanoid's grammar: [section], key = value, comments from
- * '#' or ';' at the start of a line or after white space, blank lines.
+ * Settings files in sanoid's grammar: [section] up to the line's last ']',
+ * key = value, comments from '#' or ';' at the start of a line or after white
+ * space, blank lines.
  * Values are kept as written, without surrounding white space or one pair of
  * double quotes; inside such a pair '#' and ';' are nothing special.  No
  * continuation lines, no escapes.  Lines end with LF or CRLF and may be of
@@ -26,9 +27,18 @@ struct ini_entry {
 	unsigned line; /* from 1 */
 };
 
+/* Where "[name]" stands; a section may be there more than once, and need have
+ * no entries. */
+struct ini_section {
+	char *name;
+	unsigned line;
+};
+
 struct ini {
 	struct ini_entry *entries; /* in file order */
 	size_t count;
+	struct ini_section *sections; /* in file order */
+	size_t section_count;
 };
 
 /* Parse text; the name is for messages ("name:12: ...").  ERR_USAGE for what

@@ -50,6 +50,7 @@ static void refuse(const char *text, const char *message)
 	assert_string_equal(e.msg, message);
 	assert_null(ini.entries);
 	assert_int_equal(ini.count, 0);
+	assert_int_equal(ini.section_count, 0);
 }
 
 static void test_empty(void **state)
@@ -173,6 +174,26 @@ static void test_sections(void **state)
 	expect(&ini, 3, "group:shop", "a", "3", 6);
 	expect(&ini, 4, "web 1", "a", "4", 8);
 	expect(&ini, 5, "#x", "a", "5", 10);
+	assert_int_equal(ini.section_count, 4);
+	assert_string_equal(ini.sections[0].name, "web 1");
+	assert_int_equal(ini.sections[0].line, 2);
+	assert_string_equal(ini.sections[1].name, "group:shop");
+	assert_string_equal(ini.sections[2].name, "web 1");
+	assert_int_equal(ini.sections[2].line, 7);
+	assert_string_equal(ini.sections[3].name, "#x");
+}
+
+static void test_empty_sections(void **state)
+{
+	AUTO(ini_fini) struct ini ini;
+
+	(void)state;
+	parse("[a]\n\n[b]\n[c]\n[w[1]*] # [x]\n", &ini);
+	assert_int_equal(ini.count, 0);
+	assert_int_equal(ini.section_count, 4);
+	assert_string_equal(ini.sections[3].name, "w[1]*");
+	assert_string_equal(ini.sections[2].name, "c");
+	assert_int_equal(ini.sections[2].line, 4);
 }
 
 static void test_long_line(void **state)
@@ -194,6 +215,7 @@ static void test_refuses(void **state)
 	refuse("[a", "test:1: '[' without ']'");
 	refuse("\n[]\n", "test:2: a section without a name");
 	refuse("[ ]\n", "test:1: a section without a name");
+	refuse("[a # b]\n", "test:1: '[' without ']'");
 	refuse("[a] b\n", "test:1: something behind ']'");
 	refuse("k = v\nword\n",
 	       "test:2: neither '[section]' nor 'key = value'");
@@ -230,7 +252,7 @@ static void load(const void *data, size_t size, int want, const char *message)
 static void test_load(void **state)
 {
 	struct err e = ERR_INIT;
-	struct ini ini = { NULL, 7 };
+	struct ini ini = { .count = 7 };
 
 	(void)state;
 	load("k = v\n", 6, 0, NULL);
@@ -258,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_quotes),
 		cmocka_unit_test(test_crlf_and_mark),
 		cmocka_unit_test(test_sections),
+		cmocka_unit_test(test_empty_sections),
 		cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_load),
