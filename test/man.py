@@ -14,7 +14,8 @@ import subprocess
 from results import finish
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PAGE = os.path.join(ROOT, "man", "vmkeep.1")
+PAGES = [os.path.join(ROOT, "man", name)
+         for name in ("vmkeep.1", "vmkeep.conf.5")]
 VMKEEP = os.environ.get("VMKEEP", os.path.join(ROOT, "build", "vmkeep"))
 
 
@@ -109,26 +110,41 @@ def check_rules(_help, page):
                if said.get(name, about) != about])
 
 
+def check_keys(_help, _page):
+    """Each key of a policy, with what is built in, is in vmkeep.conf(5)."""
+    done = subprocess.run([VMKEEP, "config", "keys", "--json"], check=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    values = json.loads(done.stdout)["units"][0]["values"]
+    with open(PAGES[1], encoding="utf-8") as file:
+        page = section(file.read(), "KEYS OF A POLICY")
+    said = dict(re.findall(r"^\.It Cm (\w+)(?: Pq (\w+))?", page, re.M))
+    return (compare("keys", {value["key"] for value in values}, set(said))
+            + [f"keys: {value['key']}: built in is {value['value']!r}"
+               for value in values
+               if said.get(value["key"]) != value["value"]])
+
+
 def check_options(help, page):
     return compare("options", names(help["options"]),
                    items(section(page, "OPTIONS")))
 
 
 def check_lint(_help, _page):
-    done = subprocess.run(["mandoc", "-Tlint", "-W", "warning", PAGE],
+    done = subprocess.run(["mandoc", "-Tlint", "-W", "warning", *PAGES],
                           stdout=subprocess.PIPE, text=True)
     return done.stdout.splitlines()
 
 
 def main():
-    checks = [check_commands, check_options, check_environment, check_rules]
+    checks = [check_commands, check_options, check_environment, check_rules,
+              check_keys]
     skipped = 0
     if shutil.which("mandoc"):
         checks.append(check_lint)
     else:
         print("skipped: mandoc is missing")
         skipped = 1
-    with open(PAGE, encoding="utf-8") as file:
+    with open(PAGES[0], encoding="utf-8") as file:
         page = file.read()
     help, failed = tables(), 0
     for check in checks:

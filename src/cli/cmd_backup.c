@@ -67,7 +67,7 @@ static const struct opt table[] = {
 static int who(struct cli *c, struct job_backup *b)
 {
 	const struct options *o = c->options;
-	const struct group_setting *g;
+	const struct policy_section *g;
 	struct err e = ERR_INIT;
 
 	if (o->group == NULL)
@@ -78,7 +78,7 @@ static int who(struct cli *c, struct job_backup *b)
 	if (b->domain_count > 0)
 		return cli_usage(c, "--group has its members in the settings: "
 				    "name no other domain");
-	g = groups_find(&c->global->groups, o->group, &e);
+	g = policies_group(&c->global->policies, o->group, &e);
 	if (g == NULL)
 		return cli_usage(c, "%s", e.msg);
 	b->domains = g->members.items;

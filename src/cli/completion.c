@@ -81,6 +81,8 @@ void help_completion(FILE *out)
 	      "\t\t\twords=bash\n"
 	      "\t\telif [[ $command == key ]]; then\n"
 	      "\t\t\twords='list add remove passphrase export recipient'\n"
+	      "\t\telif [[ $command == config ]]; then\n"
+	      "\t\t\twords='check show keys'\n"
 	      "\t\telif [[ $command == @(backup|domains) ]]; then\n"
 	      "\t\t\twords=$(virsh -q list --all --name 2>/dev/null)\n"
 	      "\t\telse\n\t\t\tkind=file\n\t\tfi ;;\n\tesac\n"

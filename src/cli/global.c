@@ -8,10 +8,10 @@
 #include "base/file.h"
 #include "base/ini.h"
 #include "base/mem.h"
+#include "cli/settings.h"
 #include "job/job.h"
 
-#define DEFAULT_CONFIG "/etc/vmkeep/vmkeep.conf"
-#define SECTION        "vmkeep"
+#define SECTION "vmkeep"
 
 #define AT(field) offsetof(struct global, field)
 
@@ -87,7 +87,7 @@ const struct opt global_run[] = {
 	  .kind = OPT_STRING,
 	  .offset = AT(config),
 	  .value = "FILE",
-	  .help = "settings; default " DEFAULT_CONFIG },
+	  .help = "settings, or a folder of them; default " SETTINGS_DIR },
 	{ .name = "json",
 	  .kind = OPT_FLAG,
 	  .offset = AT(json),
@@ -124,7 +124,7 @@ void global_fini(struct global *g)
 {
 	opt_fini(global_settings, g);
 	opt_fini(global_run, g);
-	groups_fini(&g->groups);
+	policies_fini(&g->policies);
 }
 
 int global_env(struct global *g, struct err *e)
@@ -166,30 +166,35 @@ static int set_key(struct global *g, const char *path,
 	return 0;
 }
 
-int global_load(struct global *g, const char *config, struct err *e)
+static int take_file(struct global *g, const struct settings_file *f,
+		     struct err *e)
 {
-	AUTO(ini_fini) struct ini ini = { .entries = NULL, .count = 0 };
-
-	if (config == NULL && access(DEFAULT_CONFIG, R_OK) < 0)
-		return 0;
-	if (config == NULL)
-		config = DEFAULT_CONFIG;
-	if (ini_load(config, &ini, e) < 0)
-		return err_ctx(e, "settings");
-	for (size_t i = 0; i < ini.count; i++) {
-		const struct ini_entry *entry = &ini.entries[i];
+	for (size_t i = 0; i < f->ini.count; i++) {
+		const struct ini_entry *entry = &f->ini.entries[i];
 
 		if (entry->section[0] == '\0')
 			return err_set(e, ERR_USAGE,
 				       "%s:%u: '%s' stands before the first "
 				       "section, such as [" SECTION "]",
-				       config, entry->line, entry->key);
-		if (groups_take(&g->groups, entry, e) < 0)
-			return err_ctx(e, "%s:%u", config, entry->line);
+				       f->path, entry->line, entry->key);
 		if (strcmp(entry->section, SECTION) == 0 &&
-		    set_key(g, config, entry, e) < 0)
+		    set_key(g, f->path, entry, e) < 0)
 			return -1;
 	}
+	policies_add(&g->policies, f->path, &f->ini);
+	return 0;
+}
+
+int global_load(struct global *g, const char *config, struct err *e)
+{
+	AUTO(settings_fini) struct settings s = { .count = 0 };
+
+	if (settings_load(config, &s, e) < 0)
+		return err_ctx(e, "settings");
+	for (size_t i = 0; i < s.count; i++)
+		if (take_file(g, &s.files[i], e) < 0)
+			return -1;
+	policies_finish(&g->policies);
 	return 0;
 }
 

@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 #include "base/opt.h"
-#include "cli/groups.h"
+#include "policy/policies.h"
 
 struct global {
 	/* also in the settings file */
@@ -26,9 +26,9 @@ struct global {
 	char *cache;
 	char *compression;
 	uint64_t snapshot_size;
-	int capture; /* index into global_captures */
-	struct group_settings groups;
-	int level; /* what that means */
+	int capture;              /* index into global_captures */
+	int level;                /* what that means */
+	struct policies policies; /* the other sections; not checked */
 
 	/* only on the command line */
 	char *config;
@@ -54,7 +54,7 @@ extern const struct opt *const global_tables[];
 
 void global_fini(struct global *g);
 
-/* The settings file into g.  config NULL: the default one, if there is one. */
+/* The settings files into g, once; config as settings_load() has it. */
 int global_load(struct global *g, const char *config, struct err *e);
 
 /* Environment variables into g. */

@@ -268,3 +268,30 @@ void result_doctor_fini(struct result_doctor *r)
 	result_strings_fini(&r->blind);
 	*r = (struct result_doctor){ .findings = NULL };
 }
+
+static void unit_fini(struct result_unit *u)
+{
+	for (size_t i = 0; i < u->value_count; i++) {
+		free(u->values[i].key);
+		free(u->values[i].text);
+		free(u->values[i].about);
+		free(u->values[i].section);
+		free(u->values[i].file);
+	}
+	free(u->values);
+	free(u->kind);
+	free(u->name);
+	free(u->section);
+	result_strings_fini(&u->scope);
+}
+
+void result_config_fini(struct result_config *r)
+{
+	for (size_t i = 0; i < r->unit_count; i++)
+		unit_fini(&r->units[i]);
+	free(r->units);
+	result_strings_fini(&r->files);
+	result_strings_fini(&r->problems);
+	result_strings_fini(&r->warnings);
+	*r = (struct result_config){ .units = NULL };
+}

@@ -348,6 +348,35 @@ struct result_doctor {
 	struct result_strings blind;           /* what could not be looked at */
 };
 
+/* config */
+struct result_value {
+	char *key;
+	char *text;    /* "": nothing */
+	char *about;   /* what the key is for, or NULL */
+	char *section; /* where it was said, or NULL: built in */
+	char *file;
+	unsigned line;
+};
+
+struct result_unit {
+	char *kind; /* "domain", "domains", "dataset", "group", "template",
+		     * "repository", "replica" */
+	char *name;
+	char *section;               /* that counts for it, or NULL */
+	struct result_strings scope; /* use_template, members, recursive, ... */
+	struct result_value *values;
+	size_t value_count;
+};
+
+struct result_config {
+	bool show;   /* not check */
+	bool origin; /* where each value comes from is wanted */
+	struct result_unit *units;
+	size_t unit_count;
+	size_t sections;
+	struct result_strings files, problems, warnings;
+};
+
 void result_init_fini(struct result_init *r);
 void result_domains_fini(struct result_domains *r);
 void result_point_fini(struct result_point *r);
@@ -365,6 +394,7 @@ void result_keys_fini(struct result_keys *r);
 void result_repair_fini(struct result_repair *r);
 void result_stats_fini(struct result_stats *r);
 void result_doctor_fini(struct result_doctor *r);
+void result_config_fini(struct result_config *r);
 
 /* "hint", "warning", "error". */
 const char *result_severity_text(enum result_severity s);

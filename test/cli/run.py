@@ -104,6 +104,24 @@ GOLDEN = {
     "config-value": ["--config", "value.conf", "version"],
     "config-outside": ["--config", "outside.conf", "version"],
     "config-torn": ["--config", "torn.conf", "version"],
+    "help-config": ["help", "config"],
+    "policy-none": ["--config", "/dev/null", "config", "check"],
+    "policy-good": ["--config", "policy.conf", "config", "check"],
+    "policy-bad": ["--config", "bad.conf", "config", "check"],
+    "policy-bad-json": ["--config", "bad.conf", "config", "check", "--json"],
+    "policy-bad-show": ["--config", "bad.conf", "config", "show", "web1"],
+    "policy-show": ["--config", "policy.conf", "config", "show"],
+    "policy-domain": ["--config", "policy.conf", "config", "show", "web1",
+                      "--origin"],
+    "policy-dataset": ["--config", "dataset.conf", "config", "show",
+                       "tank/vm/web1", "--origin"],
+    "policy-nobody": ["--config", "policy.conf", "config", "show", "mail"],
+    "policy-folder": ["--config", "folder", "config", "show", "--origin"],
+    "policy-keys": ["config", "keys"],
+    "policy-unknown": ["config", "list"],
+    "policy-check-what": ["config", "check", "web1"],
+    "group-unknown": ["--config", "policy.conf", "-r", "r", *STATE, "backup",
+                      "--group", "shpo"],
     "passphrase-file": ["-r", "r", "points"],
     "not-a-repository": ["-r", "empty", "points"],
     "no-such-repository": ["-r", "nowhere", "points"],
@@ -119,6 +137,51 @@ FILES = {
     "torn.conf": "[vmkeep\n",
     "good.conf": "[web1]\nhourly = 36\n[vmkeep]\nrepository = \"from file\"\n"
                  "key_file = /no/such/key\n",
+    "policy.conf": """
+[vmkeep]
+repository = /srv/backup/vmkeep
+[web1]
+use_template = production
+daily = 7                   # not as the others
+pre_snapshot_script = "/bin/true a;b"
+[group:shop]
+members = db1 web2
+use_template = production
+[template_production]
+memory = yes
+hourly = 36
+daily = 30
+ram_hourly = 4
+keep = local, main
+main.daily = 90
+[repository:main]
+url = /srv/backup/main
+[replica:offsite]
+target = backup@nas:tank/vm
+""",
+    "dataset.conf": """
+[tank/vm]
+recursive = yes
+use_template = production
+[template_production]
+hourly = 36
+""",
+    "bad.conf": """
+[web1]
+use_template = prodution
+hourley = 36
+daily = many
+yearly_mon = 2
+yearly_mday = 30
+monthly = 1
+monthly = 2
+[template_production]
+""",
+    "folder/vmkeep.conf": "[web1]\ndaily = 1\nhourly = 1\n",
+    "folder/conf.d/20-b.conf": "[web1]\ndaily = 3\n",
+    "folder/conf.d/10-a.conf": "[web1]\ndaily = 2\nweekly = 2\n",
+    "folder/conf.d/.30-c.conf": "[web1]\ndaily = 4\n",
+    "folder/conf.d/40-d.conf~": "[web1]\ndaily = 5\n",
 }
 
 
@@ -129,6 +192,7 @@ class Place:
         self.program, self.folder = program, folder
         (folder / "empty").mkdir()
         for name, text in FILES.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
 
     def env(self, more=None):
@@ -249,6 +313,42 @@ def weak_to_strong(place):
                               env, b"from line")):
         done = place.run("points", *args, env=more)
         must(want in done.stderr, (args, more, done.stderr))
+
+
+def settings_show_reads_back(place):
+    """What config show prints means the same again."""
+    for name in ("policy.conf", "folder", "dataset.conf"):
+        first = place.run("--config", name, "config", "show")
+        (place.folder / "again.conf").write_bytes(first.stdout)
+        again = place.run("--config", "again.conf", "config", "show")
+        must(first.stdout == again.stdout and again.returncode == 0,
+             again.stderr)
+    done = place.run("config", "keys")
+    (place.folder / "again.conf").write_bytes(done.stdout + b"[web1]")
+    done = place.run("--config", "again.conf", "config", "show", "web1")
+    (place.folder / "again.conf").write_bytes(done.stdout)
+    again = place.run("--config", "again.conf", "config", "show", "web1")
+    must(again.returncode == 0 and again.stdout == done.stdout, again)
+
+
+def settings_that_are_wrong_stop_no_restore(place):
+    """Only what acts on a policy minds that it is wrong."""
+    for name in ("policy.conf", "bad.conf"):
+        done = place.run("--config", name, "-r", "nowhere", "points")
+        must(b"'nowhere'" in done.stderr, done.stderr)
+
+
+def settings_parts_that_are_torn(place):
+    (place.folder / "folder/conf.d/99.conf").write_text("[web1\n")
+    done = place.run("--config", "folder", "config", "check", "--json")
+    answer = json.loads(done.stdout)
+    must(done.returncode == 2 and "99.conf:1: '[' without ']'"
+         in answer["error"]["message"], answer)
+    (place.folder / "folder/conf.d/99.conf").unlink()
+    (place.folder / "folder/conf.d/99.conf").mkdir()
+    done = place.run("--config", "folder", "config", "check")
+    must(done.returncode == 1 and b"99.conf" in done.stderr, done)
+    (place.folder / "folder/conf.d/99.conf").rmdir()
 
 
 def init_and_points(place):
@@ -628,6 +728,8 @@ def closed_descriptors(place):
 TESTS = [version, help_fits_80_columns, completion_is_bash,
          global_options_may_come_first, weak_to_strong, quiet_says_nothing,
          full_disk_is_an_error, closed_descriptors, init_and_points,
+         settings_show_reads_back, settings_that_are_wrong_stop_no_restore,
+         settings_parts_that_are_torn,
          import_export, forget_and_gc,
          verify_and_repair, how_much, keys, recipients, secrets_stay,
          no_terminal_no_passphrase,
