@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "base/file.h"
+#include "base/mem.h"
 
 #define SECOND_NS INT64_C(1000000000)
 
@@ -167,11 +172,7 @@ static time_t change_between(time_t low, time_t high)
 	return high;
 }
 
-/*
- * The first moment when the local clock shows this time or a later one: of a
- * time shown twice the first, of one that is skipped the end of the gap.
- * mktime() leaves both to the implementation.
- */
+/* mktime() leaves it to the implementation what is shown twice or never. */
 static time_t first_moment(time_t shown)
 {
 	/* clocks are changed less than once in two days */
@@ -240,4 +241,59 @@ bool clock_parse(const char *text, int64_t *from_ns, int64_t *until_ns)
 	*from_ns = (int64_t)from * SECOND_NS;
 	*until_ns = (int64_t)until * SECOND_NS;
 	return true;
+}
+
+int64_t clock_to_local(int64_t moment_s)
+{
+	return moment_s + offset_at(moment_s);
+}
+
+int64_t clock_from_local(int64_t shown_s)
+{
+	return first_moment(shown_s);
+}
+
+int64_t clock_change(int64_t low_s, int64_t high_s)
+{
+	if (offset_at(low_s) == offset_at(high_s))
+		return low_s;
+	return change_between(low_s, high_s);
+}
+
+/* ---- zones ---- */
+
+/* "Europe/Berlin", and nothing that leads elsewhere. */
+static bool is_zone_name(const char *name)
+{
+	return name[0] != '\0' && name[0] != '/' && strstr(name, "..") == NULL;
+}
+
+static bool has_zone(const char *name)
+{
+	const char *dir = getenv("TZDIR");
+	autofree char *path =
+		path_join(dir != NULL ? dir : "/usr/share/zoneinfo", name);
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct err ignored = ERR_INIT;
+	char magic[4]; /* tzfile(5) */
+
+	return fd >= 0 &&
+	       fd_pread_full(fd, magic, sizeof(magic), 0, &ignored) == 0 &&
+	       memcmp(magic, "TZif", sizeof(magic)) == 0;
+}
+
+int clock_set_zone(const char *name, struct err *e)
+{
+	/* ':' says that it is no rule of POSIX's */
+	autofree char *value = mem_fmt(":%s", name);
+
+	if (!is_zone_name(name) || !has_zone(name))
+		return err_set(e, ERR_USAGE,
+			       "there is no time zone '%s' here; their names "
+			       "are such as Europe/Berlin",
+			       name);
+	if (setenv("TZ", value, 1) < 0)
+		return err_sys(e, "cannot set the time zone");
+	tzset();
+	return 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/ini.h"
 #include "base/mem.h"
@@ -79,6 +80,11 @@ const struct opt global_settings[] = {
 	  .offset = AT(compression),
 	  .value = "LEVEL",
 	  .help = "auto, fast, archive, or 1 to 19; default auto" },
+	{ .name = "time-zone",
+	  .kind = OPT_STRING,
+	  .offset = AT(time_zone),
+	  .value = "ZONE",
+	  .help = "of local times and schedules; default: the host's" },
 	{ .name = NULL },
 };
 
@@ -254,6 +260,8 @@ int global_complete(struct global *g, struct err *e)
 		return -1;
 	if (g->compression != NULL &&
 	    job_level(g->compression, &g->level, e) < 0)
+		return -1;
+	if (g->time_zone != NULL && clock_set_zone(g->time_zone, e) < 0)
 		return -1;
 	if (g->state_dir == NULL)
 		g->state_dir = default_dir("/var/lib/vmkeep", "XDG_STATE_HOME",

@@ -25,6 +25,7 @@ struct global {
 	char *ram_dir;
 	char *cache;
 	char *compression;
+	char *time_zone;
 	uint64_t snapshot_size;
 	int capture;              /* index into global_captures */
 	int level;                /* what that means */

@@ -103,6 +103,7 @@ GOLDEN = {
     "config-unknown": ["--config", "unknown.conf", "version"],
     "config-value": ["--config", "value.conf", "version"],
     "config-outside": ["--config", "outside.conf", "version"],
+    "config-zone": ["--config", "zone.conf", "version"],
     "config-torn": ["--config", "torn.conf", "version"],
     "help-config": ["help", "config"],
     "policy-none": ["--config", "/dev/null", "config", "check"],
@@ -134,6 +135,7 @@ FILES = {
     "unknown.conf": "[vmkeep]\nrepository = /r\n\nspool_dri = /s\n",
     "value.conf": "[vmkeep]\ncompression = much\n",
     "outside.conf": "# mine\nrepository = /r\n",
+    "zone.conf": "[vmkeep]\ntime_zone = Mars/Olympus\n",
     "torn.conf": "[vmkeep\n",
     "good.conf": "[web1]\nhourly = 36\n[vmkeep]\nrepository = \"from file\"\n"
                  "key_file = /no/such/key\n",

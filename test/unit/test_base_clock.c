@@ -3,9 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -270,6 +272,78 @@ static void test_parse_refuses(void **state)
 	expect("2261Z", "2261-01-01T00:00:00Z", "2262-01-01T00:00:00Z");
 }
 
+static void test_local_seconds(void **state)
+{
+	/* 2026-03-29 and 2026-10-25, 01:00 UTC */
+	const int64_t spring = INT64_C(1774746000);
+	const int64_t autumn = INT64_C(1792890000);
+
+	(void)state;
+	zone(BERLIN);
+	assert_int_equal(clock_to_local(spring - 1), spring + 3599);
+	assert_int_equal(clock_to_local(spring), spring + 7200);
+	/* 02:00 is not shown, 02:59:59 neither */
+	assert_int_equal(clock_from_local(spring + 3600), spring);
+	assert_int_equal(clock_from_local(spring + 7199), spring);
+	assert_int_equal(clock_from_local(spring + 7201), spring + 1);
+	/* 02:00 comes twice, 03:00 once */
+	assert_int_equal(clock_from_local(autumn + 3600), autumn - 3600);
+	assert_int_equal(clock_from_local(autumn + 7200), autumn + 3600);
+	assert_int_equal(clock_change(spring - 9999, spring + 9), spring);
+	assert_int_equal(clock_change(spring - 9, spring), spring);
+	assert_int_equal(clock_change(spring - 9, spring - 1), spring - 9);
+	assert_int_equal(clock_change(spring, autumn - 1), spring);
+}
+
+static void refuse_zone(const char *name)
+{
+	struct err e = ERR_INIT;
+
+	assert_int_equal(clock_set_zone(name, &e), -1);
+	assert_int_equal(e.code, ERR_USAGE);
+	assert_int_equal(clock_to_local(0), -12600);
+}
+
+/* Tables of our own: those of the system may not be there. */
+static void test_zones(void **state)
+{
+	static const char table[] =
+		"TZif2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+		"\0\0\0\0\0\0\1\0\0\0\4\0\0\x0e\x10\0\0ONE\0"
+		"TZif2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+		"\0\0\0\0\0\0\1\0\0\0\4\0\0\x0e\x10\0\0ONE\0\nONE-1\n";
+	char dir[] = "/tmp/vmkeep-test-XXXXXX";
+	struct err e = ERR_INIT;
+	FILE *f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	f = fopen("One", "we");
+	assert_non_null(f);
+	assert_int_equal(fwrite(table, sizeof(table) - 1, 1, f), 1);
+	fclose(f);
+	f = fopen("Other", "we");
+	assert_non_null(f);
+	fputs("no table", f);
+	fclose(f);
+	setenv("TZDIR", dir, 1);
+	zone("NST3:30");
+	refuse_zone("");
+	refuse_zone("Nowhere");
+	refuse_zone("Other");
+	refuse_zone("../One");
+	refuse_zone("/One");
+	refuse_zone("UTC0");
+	assert_int_equal(clock_set_zone("One", &e), 0);
+	assert_int_equal(clock_to_local(0), 3600);
+	assert_int_equal(unlink("One"), 0);
+	assert_int_equal(unlink("Other"), 0);
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(rmdir(dir), 0);
+	unsetenv("TZDIR");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +358,8 @@ int main(void)
 		cmocka_unit_test(test_parse_odd_zones),
 		cmocka_unit_test(test_parse_round),
 		cmocka_unit_test(test_parse_refuses),
+		cmocka_unit_test(test_local_seconds),
+		cmocka_unit_test(test_zones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
