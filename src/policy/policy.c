@@ -49,3 +49,17 @@ void policy_counts(const struct policy *p, const char *place,
 		if (counts->ram[t] == POLICY_UNSAID)
 			counts->ram[t] = 0;
 }
+
+bool policy_takes(const struct policy *p, enum tier tier)
+{
+	struct tier_counts counts;
+
+	if (!p->autosnap)
+		return false;
+	for (size_t i = 0; i < p->keep.count; i++) {
+		policy_counts(p, p->keep.items[i], &counts);
+		if (counts.disks[tier] > 0)
+			return true;
+	}
+	return false;
+}

@@ -104,4 +104,7 @@ void policy_fini(struct policy *p);
 void policy_counts(const struct policy *p, const char *place,
 		   struct tier_counts *counts);
 
+/* Are points of this tier taken: does any place keep some of them? */
+bool policy_takes(const struct policy *p, enum tier tier);
+
 #endif
