@@ -13,6 +13,7 @@ import argparse
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -467,6 +468,23 @@ def case_held(p):
     sh("zfs", "destroy", f"{p.world.pool}/mine")
     ok("drop", p.journal)
     p.nothing_left("drop")
+
+
+def case_device(p):
+    """A clone is read by what the kernel has made, not by udev's link."""
+    if p.world.kind != "zvol":
+        raise Skip("only zvols")
+    path = p.world.disk(0)
+    p.fresh(path)
+    p.take(path)
+    with subprocess.Popen([PROBE, "hold", p.journal, "0", ""],
+                          stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as held:
+        told = held.stdout.readline().decode().split("\t")[1].strip()
+        check(stat.S_ISBLK(os.lstat(told).st_mode), told)
+        held.send_signal(signal.SIGKILL)
+    p.recover()
+    p.nothing_left("recovery")
 
 
 def case_zfs_own(p):
