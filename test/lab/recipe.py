@@ -70,6 +70,9 @@ class Options:
     devices: str = ""           # more XML for <devices>
 
 
+# Of guests whose heartbeats nobody measures.
+CALM = {"beat": 100}
+
 # --- XML ---------------------------------------------------------------------
 
 PREFIX = {"virtio": "vd", "scsi": "sd", "ide": "hd", "sata": "sd", "fdc": "fd"}

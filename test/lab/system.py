@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 from lab import Lab
-from machine import PATIENCE, LabError, wait_until
+from machine import LabError
+from recipe import CALM
 
 # What a Lab has in folders of its own: here they are the system's.
 PLACES = {"etc": "/etc/libvirt", "run": "/run/libvirt",
@@ -68,6 +69,11 @@ class SystemLab(Lab):
 
     def _systemctl(self, verb):
         subprocess.run(["systemctl", verb, "libvirtd.service"], check=True)
+
+    def guest(self, name, seed=False, start=True, **options):
+        """As in a Lab, but with a guest that leaves others some of the
+        processors, which are emulated twice here."""
+        return super().guest(name, seed, start, **{**CALM, **options})
 
     def libvirtd_pid(self):
         done = subprocess.run(

@@ -27,6 +27,7 @@ from pathlib import Path
 from lab import Lab, Options
 from machine import (CACHE, HERE, LabError, guest_files, kvm_works,
                      wait_until, write_file)
+from recipe import CALM
 from seed import seed_folder, seed_key
 
 ROOT = Path(os.environ.get("VMKEEP_LAB_ROOT", "/var/tmp/vmkeep-lab"))
@@ -49,10 +50,11 @@ def image_folder(build=True):
 
 def default_seed():
     """The folder of the seed that nearly all guests start from."""
-    folder = CACHE / f"seed-{seed_key(Options(), 'qemu')}"
+    options = Options(**CALM)
+    folder = CACHE / f"seed-{seed_key(options, 'qemu')}"
     if not (folder / "ram").exists():
         with Lab() as lab:
-            seed_folder(Options(), lab)
+            seed_folder(options, lab)
     return folder
 
 
