@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,26 @@
 #define RESTART  512
 #define AGAIN    500
 #define AGAIN_NS 10000000
+
+#ifdef VMKEEP_TEST_KILL
+/* VMKEEP_TEST_FAIL=N: the N-th of what is written, made or locked fails. */
+static bool test_fails(void)
+{
+	static atomic_ulong calls;
+	const char *when = getenv("VMKEEP_TEST_FAIL");
+
+	if (when == NULL ||
+	    atomic_fetch_add(&calls, 1) + 1 != strtoul(when, NULL, 10))
+		return false;
+	errno = ENOSPC;
+	return true;
+}
+#else
+static bool test_fails(void)
+{
+	return false;
+}
+#endif
 
 void fd_close_at(int *fd)
 {
@@ -50,6 +71,15 @@ int fd_open(const char *path, int flags)
 		fd = open(path, flags | O_CLOEXEC);
 	}
 	return fd;
+}
+
+bool fd_is_at(int fd, const char *path)
+{
+	struct stat ours;
+	struct stat named;
+
+	return fstat(fd, &ours) == 0 && lstat(path, &named) == 0 &&
+	       ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
 }
 
 int fd_pread_full(int fd, void *to, size_t n, uint64_t offset, struct err *e)
@@ -97,6 +127,8 @@ int fd_write_full(int fd, const void *from, size_t n, struct err *e)
 {
 	const uint8_t *p = from;
 
+	if (test_fails())
+		return err_sys(e, "cannot write");
 	while (n > 0) {
 		ssize_t put = write(fd, p, n);
 
@@ -115,6 +147,8 @@ int fd_pwrite_full(int fd, const void *from, size_t n, uint64_t offset,
 {
 	const uint8_t *p = from;
 
+	if (test_fails())
+		return err_sys(e, "cannot write at %" PRIu64, offset);
 	while (n > 0) {
 		ssize_t put = pwrite(fd, p, n, (off_t)offset);
 
@@ -233,7 +267,7 @@ static int make_one(const char *path, mode_t mode, struct err *e)
 	struct stat st;
 
 	/* what the umask takes, QEMU's user may need to pass through */
-	if (mkdir(path, mode) == 0)
+	if (!test_fails() && mkdir(path, mode) == 0)
 		return chmod(path, mode) == 0
 			       ? 0
 			       : err_sys(e, "cannot set the mode of '%s'",
@@ -267,7 +301,7 @@ int dir_sync(const char *path, struct err *e)
 {
 	autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0)
+	if (fd < 0 || test_fails())
 		return err_sys(e, "cannot open folder '%s'", path);
 	/* EINVAL: this file system has nothing to flush for folders */
 	if (fsync(fd) < 0 && errno != EINVAL)
@@ -324,7 +358,7 @@ int file_lock(const char *path, int *fd, struct err *e)
 	char pid[24];
 	int r;
 
-	if (lock < 0)
+	if (lock < 0 || test_fails())
 		return err_sys(e, "cannot open lock '%s'", path);
 	do
 		r = flock(lock, LOCK_EX | LOCK_NB);
@@ -343,7 +377,16 @@ int file_lock(const char *path, int *fd, struct err *e)
 	return 0;
 }
 
-int file_free_space(const char *path, uint64_t *bytes, struct err *e)
+static uint64_t blocks(fsblkcnt_t count, unsigned long size)
+{
+	uint64_t bytes;
+
+	return __builtin_mul_overflow((uint64_t)count, (uint64_t)size, &bytes)
+		       ? UINT64_MAX
+		       : bytes;
+}
+
+int file_room(const char *path, struct file_room *room, struct err *e)
 {
 	struct statvfs st;
 	int r;
@@ -354,9 +397,8 @@ int file_free_space(const char *path, uint64_t *bytes, struct err *e)
 	if (r < 0)
 		return err_sys(e, "cannot ask for the free space at '%s'",
 			       path);
-	if (__builtin_mul_overflow((uint64_t)st.f_bavail, (uint64_t)st.f_frsize,
-				   bytes))
-		*bytes = UINT64_MAX;
+	room->size = blocks(st.f_blocks, st.f_frsize);
+	room->free = blocks(st.f_bavail, st.f_frsize);
 	return 0;
 }
 

@@ -32,6 +32,9 @@ int fd_take(int *fd);
  */
 int fd_open(const char *path, int flags);
 
+/* Is it what is at the path now? */
+bool fd_is_at(int fd, const char *path);
+
 /* Read exactly n bytes at offset; fewer is ERR_INTEGRITY ("ends early"). */
 int fd_pread_full(int fd, void *to, size_t n, uint64_t offset, struct err *e);
 
@@ -79,8 +82,13 @@ char *path_join(const char *dir, const char *name);
  */
 int file_lock(const char *path, int *fd, struct err *e);
 
-/* Free bytes for us on the file system that holds path. */
-int file_free_space(const char *path, uint64_t *bytes, struct err *e);
+/* Of the file system that holds path, in bytes. */
+struct file_room {
+	uint64_t size;
+	uint64_t free; /* for us */
+};
+
+int file_room(const char *path, struct file_room *room, struct err *e);
 
 /* Is there anything of this name (links not followed)? */
 bool file_exists(const char *path);

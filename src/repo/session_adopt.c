@@ -3,7 +3,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -37,20 +36,12 @@ static char *locks_dir(struct repo *r)
 
 /* Whoever finds that a session is over removes its file before the lock goes:
  * a lock on what has no name any more keeps nobody out. */
-static bool is_at(int fd, const char *path)
-{
-	struct stat ours, named;
-
-	return fstat(fd, &ours) == 0 && lstat(path, &named) == 0 &&
-	       ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
-}
-
 static int lock_file(const char *path, struct session *s)
 {
 	struct err ignored = ERR_INIT;
 	autofd int fd = -1;
 
-	if (file_lock(path, &fd, &ignored) < 0 || !is_at(fd, path))
+	if (file_lock(path, &fd, &ignored) < 0 || !fd_is_at(fd, path))
 		return -1;
 	s->lock = mem_alloc(sizeof(*s->lock));
 	*s->lock = (struct session_lock){ .fd = fd_take(&fd),

@@ -154,18 +154,18 @@ static int check_room(const struct flatten_disk *d, struct err *e)
 	uint64_t holes = size > base->allocated ? size - base->allocated : 0;
 	uint64_t grow = num_min(d->bytes, holes);
 	uint64_t floor = merge_floor(base->path);
-	uint64_t room = 0;
+	struct file_room room;
 	char want[NUM_TEXT];
 	char have[NUM_TEXT];
 
 	if (floor == 0 || grow == 0)
 		return 0;
-	if (file_free_space(base->path, &room, e) < 0)
+	if (file_room(base->path, &room, e) < 0)
 		return -1;
-	if (room >= grow + floor)
+	if (room.free >= grow + floor)
 		return 0;
 	num_size_text(grow, want);
-	num_size_text(room, have);
+	num_size_text(room.free, have);
 	return err_set(e, ERR_NO_SPACE,
 		       "the base '%s' may grow by %s, and only %s are free "
 		       "there",

@@ -19,7 +19,6 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -225,20 +224,20 @@ static int help_ready(struct merge *m, struct ready *r, struct err *e)
  * first. */
 uint64_t merge_floor(const char *base)
 {
-	struct statvfs fs;
+	struct err ignored = ERR_INIT;
+	struct file_room room;
 	struct stat st;
 
 	if (stat(base, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    statvfs(base, &fs) < 0)
+	    file_room(base, &room, &ignored) < 0)
 		return 0;
-	return num_min((uint64_t)fs.f_blocks * fs.f_frsize / FLOOR_PART,
-		       FLOOR_MAX);
+	return num_min(room.size / FLOOR_PART, FLOOR_MAX);
 }
 
 int merge_may_go_on(struct merge *m, const struct plan_disk *disk,
 		    struct err *e)
 {
-	uint64_t room = 0;
+	struct file_room room;
 	uint64_t floor = merge_floor(disk->base);
 	char text[NUM_TEXT];
 
@@ -248,11 +247,11 @@ int merge_may_go_on(struct merge *m, const struct plan_disk *disk,
 		return err_set(e, ERR_STOPPED, "stopped");
 	if (floor == 0)
 		return 0;
-	if (file_free_space(disk->base, &room, e) < 0)
+	if (file_room(disk->base, &room, e) < 0)
 		return -1;
-	if (room >= floor)
+	if (room.free >= floor)
 		return 0;
-	num_size_text(room, text);
+	num_size_text(room.free, text);
 	return err_set(e, ERR_NO_SPACE,
 		       "only %s are left on the file system of '%s'", text,
 		       disk->base);
@@ -305,6 +304,8 @@ static int pivot(struct merge *m, const struct plan_disk *disk, struct ready *r,
 	int done;
 
 	while ((done = try_pivot(m, disk->target, e)) == 0) {
+		if (merge_may_go_on(m, disk, e) < 0)
+			return -1;
 		if (passed_ms(began) > PIVOT_MS && r->paused)
 			return -1;
 		if (passed_ms(began) > PIVOT_MS && guest_runs(m)) {

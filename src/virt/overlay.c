@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/statvfs.h>
 
 #include "base/bytes.h"
 #include "base/file.h"
@@ -68,17 +67,21 @@ int overlay_reserve(const char *path, uint64_t reserve, uint64_t *bytes,
 		    struct err *e)
 {
 	autofree char *dir = path_dir(path);
-	struct statvfs fs;
+	struct file_room room;
 
 	if (reserve) {
 		*bytes = reserve;
 		return 0;
 	}
-	if (statvfs(dir, &fs) < 0)
-		return err_sys(e, "cannot look at '%s'", dir);
-	*bytes = num_min((uint64_t)fs.f_blocks * fs.f_frsize / RESERVE_PART,
-			 RESERVE_MAX);
+	if (file_room(dir, &room, e) < 0)
+		return -1;
+	*bytes = num_min(room.size / RESERVE_PART, RESERVE_MAX);
 	return 0;
+}
+
+uint64_t overlay_growth(uint64_t reserve)
+{
+	return reserve / 2;
 }
 
 int overlay_room(const char *path, uint64_t bytes, const char *option,
@@ -87,13 +90,13 @@ int overlay_room(const char *path, uint64_t bytes, const char *option,
 	autofree char *dir = path_dir(path);
 	char have[NUM_TEXT];
 	char want[NUM_TEXT];
-	uint64_t free_bytes;
+	struct file_room room;
 
-	if (file_free_space(dir, &free_bytes, e) < 0)
+	if (file_room(dir, &room, e) < 0)
 		return -1;
-	if (free_bytes >= bytes)
+	if (room.free >= bytes)
 		return 0;
-	num_size_text(free_bytes, have);
+	num_size_text(room.free, have);
 	num_size_text(bytes, want);
 	return err_set(e, ERR_NO_SPACE,
 		       "only %s are free in '%s', %s are wanted: make room, "

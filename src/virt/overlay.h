@@ -32,6 +32,9 @@ char *overlay_name(const struct overlay_want *want, struct err *e);
 int overlay_reserve(const char *path, uint64_t reserve, uint64_t *bytes,
 		    struct err *e);
 
+/* How much beside the reserve it is thought to grow by, at most. */
+uint64_t overlay_growth(uint64_t reserve);
+
 /* ERR_NO_SPACE when less than bytes is free there; the sentence names the
  * option that chooses another place. */
 int overlay_room(const char *path, uint64_t bytes, const char *option,
