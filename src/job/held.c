@@ -107,7 +107,7 @@ static int open_view(struct held *h, const struct image *image, struct err *e)
 			       "snapshot");
 	if (local_snap(image, &one, e) < 0)
 		return -1;
-	h->use = snap_use_begin(h->job, e);
+	h->use = snap_use_begin(h->job, NULL, e);
 	if (h->use == NULL)
 		return -1;
 	h->view = snap_view_open(&one.items[0], snap_use_how(h->use), e);

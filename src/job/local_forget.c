@@ -24,7 +24,7 @@ static int forget_whole(const struct job *j, const struct set *set,
 
 	if (snaps_of(point, &all, e) < 0)
 		return -1;
-	struct snap_use *use = snap_use_begin(j, e);
+	struct snap_use *use = snap_use_begin(j, NULL, e);
 
 	if (use == NULL)
 		return -1;

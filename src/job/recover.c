@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "job/local.h"
 #include "job/revert.h"
-#include "job/snapped.h"
+#include "job/snapuse.h"
 #include "job/spool.h"
 #include "virt/recover.h"
 
@@ -21,12 +21,12 @@ static void say(void *ctx, const char *set, const char *text, int failed)
 void recover_sets(const struct job *j)
 {
 	struct job copy = *j;
-	const struct snapped_recover r = { .job = j,
-					   .ctx = &copy,
-					   .note = say };
+	const struct snap_use_recover r = { .job = j,
+					    .ctx = &copy,
+					    .note = say };
 	struct err e = ERR_INIT;
 
-	if (snapped_recover(&r, &e) < 0)
+	if (snap_use_recover(&r, &e) < 0)
 		talk_say(j->talk, TALK_WARN, "%s", e.msg);
 }
 
@@ -74,14 +74,14 @@ static int recover_guests(const struct job *j, struct result_recover *result,
 int job_recover(const struct job *j, struct result_recover *result,
 		struct err *e)
 {
-	const struct snapped_recover r = { .job = j,
-					   .ctx = result,
-					   .note = note };
+	const struct snap_use_recover r = { .job = j,
+					    .ctx = result,
+					    .note = note };
 
 	memset(result, 0, sizeof(*result));
 	if (j->spool_dir != NULL)
 		spool_sweep(j->spool_dir);
-	if (recover_guests(j, result, e) < 0 || snapped_recover(&r, e) < 0)
+	if (recover_guests(j, result, e) < 0 || snap_use_recover(&r, e) < 0)
 		return -1;
 	if (j->local_dir != NULL)
 		local_sweep(j->local_dir);

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "job/snapped.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
-#include "job/local.h"
-
-#define JOURNAL_SUFFIX ".snaps"
-#define LOCK_SUFFIX    ".snaps.lock"
+#include "job/snapuse.h"
 
 /* How often the reader's question is passed on. */
 #define EVERY_NS ((int64_t)2 * 1000000000)
@@ -22,10 +15,7 @@
 struct snapped {
 	const struct job *job;
 	char *id;
-	char *journal_path;
-	char *lock_path;
-	int lock;
-	struct journal *journal; /* from the first plan on */
+	struct snap_use *use; /* from the first plan on */
 	struct snap_plan plan;
 	struct snaps snaps;
 	bool stay;
@@ -41,34 +31,30 @@ struct snapped *snapped_new(const struct job *j, const char *id)
 
 	s->job = j;
 	s->id = mem_strdup(id);
-	s->journal_path = mem_fmt("%s/%s" JOURNAL_SUFFIX, j->state_dir, id);
-	s->lock_path = mem_fmt("%s/%s" LOCK_SUFFIX, j->state_dir, id);
-	s->lock = -1;
 	pthread_mutex_init(&s->check_lock, NULL);
 	return s;
 }
 
 static void snapped_free(struct snapped *s)
 {
-	journal_free(s->journal);
+	snap_use_free(s->use);
 	snap_plan_fini(&s->plan);
 	snaps_fini(&s->snaps);
 	pthread_mutex_destroy(&s->check_lock);
-	if (s->lock >= 0)
-		unlink(s->lock_path);
-	fd_close_at(&s->lock);
 	free(s->views);
-	free(s->journal_path);
-	free(s->lock_path);
 	free(s->id);
 	free(s);
 }
 
 static struct snap_how how_of(const struct snapped *s, unsigned deadline_ms)
 {
-	return (struct snap_how){ .journal = s->journal,
-				  .deadline_ms = deadline_ms,
-				  .thick_bytes = s->job->thick_bytes };
+	struct snap_how how = { .journal = NULL };
+
+	if (s->use != NULL)
+		how = *snap_use_how(s->use);
+	how.deadline_ms = deadline_ms;
+	how.thick_bytes = s->job->thick_bytes;
+	return how;
 }
 
 /* ---- taking ---------------------------------------------------------- */
@@ -108,14 +94,11 @@ char *snapped_refusal_of(struct conn *c, const struct domain_info *d,
 	return n > 0 ? refusal(paths, n) : mem_strdup("it has no disks");
 }
 
-static int open_journal(struct snapped *s, struct err *e)
+static int begin(struct snapped *s, struct err *e)
 {
-	if (s->journal != NULL)
-		return 0;
-	if (s->lock < 0 && file_lock(s->lock_path, &s->lock, e) < 0)
-		return -1;
-	s->journal = journal_new(s->journal_path, e);
-	return s->journal != NULL ? 0 : -1;
+	if (s->use == NULL)
+		s->use = snap_use_begin(s->job, s->id, e);
+	return s->use != NULL ? 0 : -1;
 }
 
 int snapped_plan(struct snapped *s, const char *const *paths, size_t count,
@@ -127,8 +110,7 @@ int snapped_plan(struct snapped *s, const char *const *paths, size_t count,
 	s->plan = (struct snap_plan){ .volumes = NULL };
 	if (count == 0)
 		return 0;
-	if (open_journal(s, e) < 0 ||
-	    snap_find(paths, count, NULL, &s->plan, e) < 0)
+	if (begin(s, e) < 0 || snap_find(paths, count, NULL, &s->plan, e) < 0)
 		return -1;
 	how = how_of(s, 0);
 	return snap_ready(&s->plan, &how, e);
@@ -306,12 +288,12 @@ int snapped_end(struct snapped *s, struct err *e)
 
 	if (s == NULL)
 		return 0;
-	if (s->journal != NULL) {
+	if (s->use != NULL) {
 		close_views(s, &first);
 		if (!s->stay && drop_all(s, &second) < 0)
 			keep_first(&first, &second);
 		if (first.code == ERR_NONE)
-			(void)!journal_end(s->journal, &first);
+			(void)!snap_use_done(s->use, &first);
 	}
 	snapped_free(s);
 	if (first.code == ERR_NONE)
@@ -319,116 +301,4 @@ int snapped_end(struct snapped *s, struct err *e)
 	*e = first;
 	return err_ctx(e, "not all storage snapshots could be given back "
 			  "(vmkeep recover tries again)");
-}
-
-/* ---- after a death --------------------------------------------------- */
-
-struct dead {
-	const struct snapped_recover *r;
-	const char *set;
-	int told; /* a failure */
-};
-
-static void note(void *ctx, const char *text, int failed)
-{
-	struct dead *d = ctx;
-
-	d->told |= failed;
-	d->r->note(d->r->ctx, d->set, text, failed);
-}
-
-static int keep(void *ctx, const struct snap *snap, struct err *e)
-{
-	const struct dead *d = ctx;
-
-	return local_keeps(d->r->job, snap, e);
-}
-
-static int recover_records(struct journal *journal, const char *path,
-			   struct dead *d, struct err *e)
-{
-	const struct snap_how how = { .journal = journal };
-	const struct snap_recover recover = {
-		.how = &how, .ctx = d, .keep = keep, .note = note
-	};
-	struct journal_record *records = NULL;
-	size_t count = 0;
-	int ret;
-
-	if (journal_read(path, &records, &count, e) < 0)
-		return -1;
-	ret = snap_recover(records, count, &recover, e);
-	journal_records_free(records, count);
-	return ret;
-}
-
-static void recover_journal(const char *path, struct dead *d)
-{
-	struct err e = ERR_INIT;
-	struct journal *journal = journal_continue(path, &e);
-
-	if (journal == NULL || recover_records(journal, path, d, &e) < 0 ||
-	    journal_end(journal, &e) < 0) {
-		if (!d->told)
-			note(d, e.msg, 1);
-	}
-	journal_free(journal);
-}
-
-/* A set whose maker lives holds its lock. */
-static void recover_set(const char *state_dir, struct dead *d)
-{
-	autofree char *path =
-		mem_fmt("%s/%s" JOURNAL_SUFFIX, state_dir, d->set);
-	autofree char *lock_path =
-		mem_fmt("%s/%s" LOCK_SUFFIX, state_dir, d->set);
-	autofd int lock = -1;
-	struct err e = ERR_INIT;
-
-	if (file_lock(lock_path, &lock, &e) < 0) {
-		if (e.code != ERR_BUSY)
-			note(d, e.msg, 1);
-		return;
-	}
-	/* somebody else may have been faster */
-	if (file_exists(path))
-		recover_journal(path, d);
-	unlink(lock_path);
-}
-
-static bool has_end(const char *name, const char *end)
-{
-	size_t len = strlen(name);
-
-	return len > strlen(end) && strcmp(name + len - strlen(end), end) == 0;
-}
-
-/* "ID.snaps", and "ID.snaps.lock" of one that died when the journal was gone
- * already, to "ID", to be freed; NULL: it is something else. */
-static char *set_of(const char *name)
-{
-	if (!has_end(name, JOURNAL_SUFFIX) && !has_end(name, LOCK_SUFFIX))
-		return NULL;
-	return mem_fmt("%.*s", (int)strcspn(name, "."), name);
-}
-
-int snapped_recover(const struct snapped_recover *r, struct err *e)
-{
-	const char *state_dir = r->job->state_dir;
-	DIR *dir = opendir(state_dir);
-	struct dirent *entry;
-
-	if (dir == NULL)
-		return errno == ENOENT
-			       ? 0
-			       : err_sys(e, "cannot read '%s'", state_dir);
-	while ((entry = readdir(dir)) != NULL) {
-		autofree char *set = set_of(entry->d_name);
-		struct dead d = { .r = r, .set = set };
-
-		if (set != NULL)
-			recover_set(state_dir, &d);
-	}
-	closedir(dir);
-	return 0;
 }

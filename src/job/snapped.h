@@ -4,8 +4,8 @@
 
 /*
  * The storage snapshots of one set: taken while its guests stand still, read
- * instead of their disks, and given back.  Their journal is state_dir/ID.snaps
- * with a lock of its own, for they belong to the set, not to a domain.
+ * instead of their disks, and given back.  They are in use (job/snapuse.h)
+ * under the set's id, for they belong to the set, not to a domain.
  */
 
 #include "base/err.h"
@@ -62,15 +62,5 @@ void snapped_stay(struct snapped *s);
  * in any case; NULL is fine.
  */
 int snapped_end(struct snapped *s, struct err *e);
-
-/* What dead sets have left, in all of state_dir. */
-struct snapped_recover {
-	const struct job *job; /* what its local points name is kept */
-	void *ctx;
-	/* what was done, or is left */
-	void (*note)(void *ctx, const char *set, const char *text, int failed);
-};
-
-int snapped_recover(const struct snapped_recover *r, struct err *e);
 
 #endif
