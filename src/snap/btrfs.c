@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "snap/drop.h"
 #include "snap/find.h"
 #include "snap/folder.h"
 
@@ -151,12 +152,7 @@ static int take_one(const struct snap_volume *v, struct snap *s, struct err *e)
 
 static int take(struct snap_taking *t, struct err *e)
 {
-	for (size_t i = 0; i < t->count; i++) {
-		if (!snap_time_left(&t->time, "btrfs", e) ||
-		    take_one(t->volumes[i], t->snaps[i], e) < 0)
-			return -1;
-	}
-	return 0;
+	return folder_take(t, take_one, e);
 }
 
 /* The snapshot as it is there, and that it is ours.  *folder is its folder.
@@ -180,25 +176,31 @@ static int find_snap(const struct snap *s, int *folder, struct subvolume *sub,
 	return 0;
 }
 
-static int drop_one(const struct snap *s, bool *gone, struct err *e)
+/* What is not mounted is not gone. */
+static int missing(const struct snap *s, struct err *e)
+{
+	if (e->code != ERR_NOT_FOUND)
+		return -1;
+	if (file_exists(s->volume))
+		folder_tidy(s->volume);
+	else
+		e->code = ERR_FAILED;
+	return -1;
+}
+
+static int drop_one(void *ctx, const struct snap *s, struct err *e)
 {
 	struct btrfs_ioctl_vol_args args = { .fd = 0 };
 	struct subvolume sub;
 	autofd int folder = -1;
 
-	if (find_snap(s, &folder, &sub, e) < 0) {
-		if (e->code != ERR_NOT_FOUND || !file_exists(s->volume))
-			return -1;
-		err_clear(e);
-		folder_tidy(s->volume);
-		*gone = true;
-		return 0;
-	}
+	(void)ctx;
+	if (find_snap(s, &folder, &sub, e) < 0)
+		return missing(s, e);
 	memcpy(args.name, s->name, strlen(s->name) + 1);
 	if (ioctl(folder, BTRFS_IOC_SNAP_DESTROY, &args) < 0)
 		return err_sys(e, "cannot remove the snapshot '%s' of '%s'",
 			       s->name, s->volume);
-	*gone = true;
 	folder_tidy(s->volume);
 	return 0;
 }
@@ -206,15 +208,8 @@ static int drop_one(const struct snap *s, bool *gone, struct err *e)
 static int drop(const struct snap *const *snaps, size_t count, bool *gone,
 		const struct snap_time *t, struct err *e)
 {
-	struct err more = ERR_INIT;
-	int rc = 0;
-
 	(void)t;
-	for (size_t i = 0; i < count; i++) {
-		if (drop_one(snaps[i], &gone[i], rc ? &more : e) < 0)
-			rc = -1;
-	}
-	return rc;
+	return drop_each(snaps, count, gone, drop_one, NULL, e);
 }
 
 static int view(struct snap_view *v, struct err *e)
@@ -278,8 +273,10 @@ static int list(const struct snap_volume *const *volumes, size_t count,
 }
 
 const struct snap_backend snap_btrfs = {
+	.ready = folder_ready,
 	.take = take,
 	.drop = drop,
 	.view = view,
+	.check = folder_check,
 	.list = list,
 };

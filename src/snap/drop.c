@@ -81,6 +81,26 @@ static void share_fini(struct share *s)
 	free(s->gone);
 }
 
+int drop_each(const struct snap *const *snaps, size_t count, bool *gone,
+	      int (*one)(void *ctx, const struct snap *snap, struct err *e),
+	      void *ctx, struct err *e)
+{
+	struct err first = ERR_INIT;
+
+	for (size_t i = 0; i < count; i++) {
+		struct err why = ERR_INIT;
+
+		gone[i] = one(ctx, snaps[i], &why) == 0 ||
+			  why.code == ERR_NOT_FOUND;
+		if (!gone[i] && first.code == ERR_NONE)
+			first = why;
+	}
+	if (first.code == ERR_NONE)
+		return 0;
+	*e = first;
+	return -1;
+}
+
 int drop_all(const struct snap *const *snaps, size_t count, bool *gone,
 	     const struct snap_time *t, struct err *e)
 {

@@ -11,6 +11,14 @@
 int drop_all(const struct snap *const *snaps, size_t count, bool *gone,
 	     const struct snap_time *t, struct err *e);
 
+/*
+ * For a backend: each in turn.  Whoever is said to be ERR_NOT_FOUND is gone,
+ * too; all are tried, and the first error is given.
+ */
+int drop_each(const struct snap *const *snaps, size_t count, bool *gone,
+	      int (*one)(void *ctx, const struct snap *snap, struct err *e),
+	      void *ctx, struct err *e);
+
 /* Give back what a view has made, once nobody makes it any more; 0 also when
  * it is not there. */
 int unview(const struct snap_thing *thing, const struct snap_time *t,

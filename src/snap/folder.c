@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "snap/internal.h"
+#include "base/num.h"
 
 char *folder_path(const char *in, const char *name)
 {
@@ -71,6 +71,76 @@ int folder_id(int fd, const char *path, char id[FOLDER_ID], struct err *e)
 		 st.stx_btime.tv_nsec);
 	return 0;
 }
+
+int folder_take(struct snap_taking *t,
+		int (*one)(const struct snap_volume *v, struct snap *s,
+			   struct err *e),
+		struct err *e)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		const struct snap_volume *v = t->volumes[i];
+
+		if (!snap_time_left(&t->time, snap_kind_name(v->kind), e) ||
+		    one(v, t->snaps[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- room --------------------------------------------------------------- */
+
+#define FLOOR_PART 20
+#define FLOOR_MAX  ((uint64_t)2 << 30)
+
+static int room(enum snap_kind kind, const char *volume, bool ready,
+		struct err *e)
+{
+	autofree char *in =
+		kind == SNAP_BTRFS ? mem_strdup(volume) : path_dir(volume);
+	struct file_room r;
+	char have[NUM_TEXT];
+	char want[NUM_TEXT];
+
+	if (file_room(in, &r, e) < 0)
+		return -1;
+	uint64_t floor = num_min(r.size / FLOOR_PART, FLOOR_MAX);
+
+	if (ready)
+		floor += floor / 2;
+	if (r.free >= floor)
+		return 0;
+	num_size_text(r.free, have);
+	num_size_text(floor, want);
+	return err_set(e, ERR_NO_SPACE,
+		       "only %s are free on the file system of '%s', and less "
+		       "than %s is too little beside a snapshot: remove some, "
+		       "or make room",
+		       have, in, want);
+}
+
+int folder_ready(const struct snap_taking *t, struct err *e)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		const struct snap_volume *v = t->volumes[i];
+
+		if (room(v->kind, v->name, true, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int folder_check(const struct snap *const *snaps, size_t count,
+		 const struct snap_time *t, struct err *e)
+{
+	(void)t;
+	for (size_t i = 0; i < count; i++) {
+		if (room(snaps[i]->kind, snaps[i]->volume, false, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- names -------------------------------------------------------------- */
 
 static void dir_close(DIR **d)
 {

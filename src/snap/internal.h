@@ -70,6 +70,10 @@ char *snap_view_fd_base(int root);
 int snap_view_intent(struct snap_view *v, char *thing, bool kept,
 		     struct err *e);
 
+/* The same for one that is new: v->thing is a name by chance, beside the
+ * volume. */
+int snap_view_intent_new(struct snap_view *v, struct err *e);
+
 /* Something of ours that a view has made, by name. */
 struct snap_thing {
 	enum snap_kind kind;

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "snap/drop.h"
 #include "snap/find.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -282,11 +283,21 @@ static const struct lv *thick_child(const struct lvm *l, const struct lv *of)
 	return NULL;
 }
 
-static int drop_one(const struct lvm *l, const struct snap *s,
-		    const struct snap_time *t, struct err *e)
+struct dropping {
+	struct lvm l;
+	const struct snap_time *t;
+};
+
+static void dropping_fini(struct dropping *d)
 {
-	const struct lv *lv = lvm_ours(l, s, e);
-	const struct lv *child = lv ? thick_child(l, lv) : NULL;
+	lvm_fini(&d->l);
+}
+
+static int drop_one(void *ctx, const struct snap *s, struct err *e)
+{
+	const struct dropping *d = ctx;
+	const struct lv *lv = lvm_ours(&d->l, s, e);
+	const struct lv *child = lv ? thick_child(&d->l, lv) : NULL;
 	autofree char *full = lvm_full(s);
 
 	if (lv == NULL)
@@ -298,31 +309,17 @@ static int drop_one(const struct lvm *l, const struct snap *s,
 			       "the LV '%s' has the snapshot '%s': remove "
 			       "that first",
 			       full, child->name);
-	return lvm_remove(full, t, e);
+	return lvm_remove(full, d->t, e);
 }
 
 static int drop(const struct snap *const *snaps, size_t count, bool *gone,
 		const struct snap_time *t, struct err *e)
 {
-	AUTO(lvm_fini) struct lvm l = { .lvs = NULL };
-	struct err more = ERR_INIT;
-	int rc = 0;
+	AUTO(dropping_fini) struct dropping d = { .t = t };
 
-	if (lvm_list(t, &l, e) < 0)
+	if (lvm_list(t, &d.l, e) < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++) {
-		struct err *to = rc ? &more : e;
-
-		if (drop_one(&l, snaps[i], t, to) == 0) {
-			gone[i] = true;
-		} else if (to->code == ERR_NOT_FOUND) {
-			gone[i] = true;
-			err_clear(to);
-		} else {
-			rc = -1;
-		}
-	}
-	return rc;
+	return drop_each(snaps, count, gone, drop_one, &d, e);
 }
 
 static int check_one(const struct lvm *l, const struct snap *s, struct err *e)

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -112,34 +111,17 @@ static int activate(struct snap_view *v, const struct lv *lv, struct err *e)
 	return COMMAND(&v->time, e, "lvchange", "-qq", "-y", "-ay", "-K", full);
 }
 
-static char *working_name(const struct snap *s, struct err *e)
-{
-	uint8_t chance[4];
-	char hex[2 * sizeof(chance) + 1];
-
-	if (getrandom(chance, sizeof(chance), 0) != sizeof(chance)) {
-		err_sys(e, "no random numbers");
-		return NULL;
-	}
-	hex_encode(chance, sizeof(chance), hex);
-	return mem_fmt("%s_view_%s", s->name, hex);
-}
-
 /* A writable snapshot of the thin snap, for its journal to be replayed. */
 static int working_copy(struct snap_view *v, struct err *e)
 {
-	autofree char *name = working_name(&v->snap, e);
 	autofree char *full = lvm_full(&v->snap);
 	autofree char *tag = mem_fmt(LVM_TAG_VIEW "%s", v->snap.set);
-	int vg = (int)strcspn(full, "/");
 
-	if (name == NULL ||
-	    snap_view_intent(v, mem_fmt("%.*s/%s", vg, full, name), false, e) <
-		    0)
+	if (snap_view_intent_new(v, e) < 0)
 		return -1;
 	return COMMAND(&v->time, e, "lvcreate", "-qq", "-y", "-s", "-kn", "-p",
-		       "rw", "-n", name, "--addtag", SNAP_TAG, "--addtag", tag,
-		       full);
+		       "rw", "-n", path_base(v->thing), "--addtag", SNAP_TAG,
+		       "--addtag", tag, full);
 }
 
 /* The option that leaves the journal alone. */

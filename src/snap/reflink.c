@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "snap/drop.h"
 #include "snap/find.h"
 #include "snap/folder.h"
 
@@ -144,12 +145,7 @@ static int folders_sync(const struct snap_taking *t, struct err *e)
 
 static int take(struct snap_taking *t, struct err *e)
 {
-	for (size_t i = 0; i < t->count; i++) {
-		if (!snap_time_left(&t->time, "reflink", e) ||
-		    take_one(t->volumes[i], t->snaps[i], e) < 0)
-			return -1;
-	}
-	return folders_sync(t, e);
+	return folder_take(t, take_one, e) < 0 ? -1 : folders_sync(t, e);
 }
 
 /* Is what is open here ours, and that one? */
@@ -202,21 +198,29 @@ static bool mounted(const struct snap *s, const char *dir)
 	return file_exists(s->volume) || file_exists(folder);
 }
 
-static int drop_one(const struct snap *s, bool *gone, struct err *e)
+static int missing(const struct snap *s, const char *dir, struct err *e)
+{
+	if (e->code != ERR_NOT_FOUND)
+		return -1;
+	if (mounted(s, dir))
+		folder_tidy(dir);
+	else
+		e->code = ERR_FAILED;
+	return -1;
+}
+
+static int drop_one(void *ctx, const struct snap *s, struct err *e)
 {
 	autofree char *dir = path_dir(s->volume);
 	autofd int folder = -1;
 	autofd int file = -1;
 
-	if (find_snap(s, &folder, &file, e) < 0) {
-		if (e->code != ERR_NOT_FOUND || !mounted(s, dir))
-			return -1;
-		err_clear(e);
-	} else if (unlinkat(folder, s->name, 0) < 0 || fsync(folder) < 0) {
+	(void)ctx;
+	if (find_snap(s, &folder, &file, e) < 0)
+		return missing(s, dir, e);
+	if (unlinkat(folder, s->name, 0) < 0 || fsync(folder) < 0)
 		return err_sys(e, "cannot remove the copy '%s' of '%s'",
 			       s->name, s->volume);
-	}
-	*gone = true;
 	folder_tidy(dir);
 	return 0;
 }
@@ -224,15 +228,8 @@ static int drop_one(const struct snap *s, bool *gone, struct err *e)
 static int drop(const struct snap *const *snaps, size_t count, bool *gone,
 		const struct snap_time *t, struct err *e)
 {
-	struct err more = ERR_INIT;
-	int rc = 0;
-
 	(void)t;
-	for (size_t i = 0; i < count; i++) {
-		if (drop_one(snaps[i], &gone[i], rc ? &more : e) < 0)
-			rc = -1;
-	}
-	return rc;
+	return drop_each(snaps, count, gone, drop_one, NULL, e);
 }
 
 static int view(struct snap_view *v, struct err *e)
@@ -303,8 +300,10 @@ static int list(const struct snap_volume *const *volumes, size_t count,
 }
 
 const struct snap_backend snap_reflink = {
+	.ready = folder_ready,
 	.take = take,
 	.drop = drop,
 	.view = view,
+	.check = folder_check,
 	.list = list,
 };

@@ -59,26 +59,32 @@ static bool group_next(const struct snap_plan *plan, struct snaps *snaps,
 	return t->count > 0;
 }
 
-static int groups_ready(const struct snap_plan *plan,
-			const struct snap_how *how, struct err *e)
+typedef int take_fn(struct snap_taking *t, struct err *e);
+
+static int groups_each(const struct snap_plan *plan, struct snaps *snaps,
+		       const struct snap_how *how, take_fn *fn, struct err *e)
 {
 	autofree const struct snap_volume **volumes =
 		mem_zalloc(plan->volume_count, sizeof(*volumes));
-	autofree struct snap **snaps =
-		mem_zalloc(plan->volume_count, sizeof(*snaps));
+	autofree struct snap **each =
+		mem_zalloc(plan->volume_count, sizeof(*each));
 	struct snap_taking t = { .volumes = volumes,
-				 .snaps = snaps,
+				 .snaps = each,
 				 .how = how,
 				 .time = snap_time_of(how->deadline_ms) };
 
-	for (size_t at = 0; group_next(plan, NULL, &at, &t);) {
-		const struct snap_backend *b =
-			snap_backend_of(t.volumes[0]->kind);
-
-		if (b->ready && b->ready(&t, e) < 0)
+	for (size_t at = 0; group_next(plan, snaps, &at, &t);) {
+		if (fn(&t, e) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+static int ready_group(struct snap_taking *t, struct err *e)
+{
+	const struct snap_backend *b = snap_backend_of(t->volumes[0]->kind);
+
+	return b->ready ? b->ready(t, e) : 0;
 }
 
 int snap_ready(const struct snap_plan *plan, const struct snap_how *how,
@@ -94,7 +100,7 @@ int snap_ready(const struct snap_plan *plan, const struct snap_how *how,
 		    flush(p->path, v->fs[0] != '\0', e) < 0)
 			return -1;
 	}
-	return groups_ready(plan, how, e);
+	return groups_each(plan, NULL, how, ready_group, e);
 }
 
 static int still_there(const struct snap_plan *plan, struct err *e)
@@ -159,8 +165,6 @@ static const struct snap *const *pointers(const struct snaps *snaps)
 	return p;
 }
 
-typedef int take_fn(struct snap_taking *t, struct err *e);
-
 static int take_group(struct snap_taking *t, struct err *e)
 {
 	return snap_backend_of(t->volumes[0]->kind)->take(t, e);
@@ -171,25 +175,6 @@ static int identify_group(struct snap_taking *t, struct err *e)
 	const struct snap_backend *b = snap_backend_of(t->volumes[0]->kind);
 
 	return b->identify ? b->identify(t, e) : 0;
-}
-
-static int groups_each(const struct snap_plan *plan, struct snaps *snaps,
-		       const struct snap_how *how, take_fn *fn, struct err *e)
-{
-	autofree const struct snap_volume **volumes =
-		mem_zalloc(plan->volume_count, sizeof(*volumes));
-	autofree struct snap **each =
-		mem_zalloc(plan->volume_count, sizeof(*each));
-	struct snap_taking t = { .volumes = volumes,
-				 .snaps = each,
-				 .how = how,
-				 .time = snap_time_of(how->deadline_ms) };
-
-	for (size_t at = 0; group_next(plan, snaps, &at, &t);) {
-		if (fn(&t, e) < 0)
-			return -1;
-	}
-	return 0;
 }
 
 static int take_all(const struct snap_plan *plan, struct snaps *snaps,

@@ -7,6 +7,7 @@
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -72,6 +73,20 @@ int snap_view_intent(struct snap_view *v, char *thing, bool kept, struct err *e)
 	struct snap_thing t = thing_of(v);
 
 	return snap_thing_jot(v->journal, SNAP_JOT_VIEW, &t, e);
+}
+
+int snap_view_intent_new(struct snap_view *v, struct err *e)
+{
+	autofree char *beside = path_dir(v->snap.volume);
+	uint8_t chance[4];
+	char hex[2 * sizeof(chance) + 1];
+
+	if (getrandom(chance, sizeof(chance), 0) != sizeof(chance))
+		return err_sys(e, "no random numbers");
+	hex_encode(chance, sizeof(chance), hex);
+	return snap_view_intent(
+		v, mem_fmt("%s/%s_view_%s", beside, v->snap.name, hex), false,
+		e);
 }
 
 /* What was made for it goes, whatever of it there is. */

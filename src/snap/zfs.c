@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "snap/drop.h"
 #include "snap/find.h"
 
 /* <sys/fs/zfs.h>: the name of the volume behind a device. */
@@ -271,9 +272,9 @@ static int held(const char *full, const struct snap_time *t, struct err *e)
 		       full, got.rows ? table_get(&got, 0, 1) : "somebody");
 }
 
-static int drop_one(const struct snap *s, const struct snap_time *t,
-		    struct err *e)
+static int drop_one(void *ctx, const struct snap *s, struct err *e)
 {
+	const struct snap_time *t = ctx;
 	autofree char *full = zfs_full(s);
 	AUTO(table_fini) struct table got = TABLE_INIT;
 
@@ -296,22 +297,7 @@ static int drop_one(const struct snap *s, const struct snap_time *t,
 static int drop(const struct snap *const *snaps, size_t count, bool *gone,
 		const struct snap_time *t, struct err *e)
 {
-	struct err more = ERR_INIT;
-	int rc = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		struct err *to = rc ? &more : e;
-
-		if (drop_one(snaps[i], t, to) == 0) {
-			gone[i] = true;
-		} else if (to->code == ERR_NOT_FOUND) {
-			gone[i] = true;
-			err_clear(to);
-		} else {
-			rc = -1;
-		}
-	}
-	return rc;
+	return drop_each(snaps, count, gone, drop_one, (void *)(uintptr_t)t, e);
 }
 
 static int check(const struct snap *const *snaps, size_t count,

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,21 +28,6 @@ static int files_view(struct snap_view *v, struct err *e)
 		return -1;
 	v->base = snap_view_fd_base(v->root);
 	return 0;
-}
-
-/* Beside the volume: encryption and quotas are the same there. */
-static char *clone_name(const struct snap *s, struct err *e)
-{
-	autofree char *parent = path_dir(s->volume);
-	uint8_t chance[4];
-	char hex[2 * sizeof(chance) + 1];
-
-	if (getrandom(chance, sizeof(chance), 0) != sizeof(chance)) {
-		err_sys(e, "no random numbers");
-		return NULL;
-	}
-	hex_encode(chance, sizeof(chance), hex);
-	return mem_fmt("%s/%s_view_%s", parent, s->name, hex);
 }
 
 static int clone_make(const struct snap_view *v, struct err *e)
@@ -127,10 +111,8 @@ static char *device_wait(struct snap_view *v, struct err *e)
 
 static int volume_view(struct snap_view *v, struct err *e)
 {
-	char *clone = clone_name(&v->snap, e);
-
-	if (clone == NULL || snap_view_intent(v, clone, false, e) < 0 ||
-	    clone_make(v, e) < 0)
+	/* beside the volume: encryption and quotas are the same there */
+	if (snap_view_intent_new(v, e) < 0 || clone_make(v, e) < 0)
 		return -1;
 	v->base = device_wait(v, e);
 	return v->base ? 0 : -1;
