@@ -38,8 +38,9 @@ int merge_live(struct merge *m, struct plan_disk *disk, struct err *e);
 int merge_undo(struct merge *m, const struct plan_disk *disk, struct err *e);
 
 /* Of a domain that is shut off: qemu-img commit.  Errors as above; the
- * definition is still to be changed. */
-int merge_off(struct merge *m, const struct plan_disk *disk, struct err *e);
+ * definition is still to be changed, unless the overlay was written to since
+ * disk->stamp, which is set. */
+int merge_off(struct merge *m, struct plan_disk *disk, struct err *e);
 
 /*
  * For a flatten: -1 when it is to be given up, because the user wants that or

@@ -114,13 +114,16 @@ static int run_long(struct merge *m, const struct plan_disk *disk,
 	}
 }
 
-int merge_off(struct merge *m, const struct plan_disk *disk, struct err *e)
+int merge_off(struct merge *m, struct plan_disk *disk, struct err *e)
 {
 	if (merge_may_go_on(m, disk, e) < 0 ||
 	    JOT(m->journal, JOT_OFFLINE, e, { "target", disk->target }) < 0)
 		return -1;
 	if ((disk->flat ? run_long(m, disk, e) : run_short(disk, e)) < 0)
 		return err_ctx(e, "cannot commit '%s'", disk->overlay);
+	/* its lock is gone, so a guest may start any moment; flushing takes
+	 * longer */
+	disk->stamp = sight_stamp(disk->overlay);
 	return flush(disk->base, e);
 }
 

@@ -205,9 +205,9 @@ static int advise(struct work *w, enum plan_action action,
 
 /* The base has everything.  Whoever reads that takes the overlay for
  * dispensable, as long as nobody writes to it. */
-static int committed(struct work *w, struct plan_disk *d, struct err *e)
+static int committed(struct work *w, struct plan_disk *d, uint64_t stamp,
+		     struct err *e)
 {
-	uint64_t stamp = sight_stamp(d->overlay);
 	autofree char *text = mem_fmt("%llu", (unsigned long long)stamp);
 
 	if (JOT(w->merge.journal, JOT_COMMITTED, e, { "target", d->target },
@@ -234,7 +234,7 @@ static int merge_seen(struct work *w, struct plan_disk *d, struct err *e)
 		return err_set(e, ERR_FAILED,
 			       "disk %s: is not on '%s' after the commit",
 			       d->target, d->base);
-	return committed(w, d, e);
+	return committed(w, d, sight_stamp(d->overlay), e);
 }
 
 /* The same past libvirt; here QEMU letting go of the overlay is the proof. */
@@ -253,16 +253,17 @@ static int merge_stray(struct work *w, struct plan_disk *d, struct err *e)
 			       "disk %s: QEMU keeps '%s' open after the "
 			       "commit",
 			       d->target, d->overlay);
-	return committed(w, d, e);
+	return committed(w, d, sight_stamp(d->overlay), e);
 }
 
 static int merge_offline(struct work *w, struct plan_disk *d, struct err *e)
 {
 	d->offline = true;
-	if (merge_off(&w->merge, d, e) < 0 || committed(w, d, e) < 0)
+	if (merge_off(&w->merge, d, e) < 0 || committed(w, d, d->stamp, e) < 0)
 		return -1;
-	/* who starts it meanwhile starts it from the overlay */
-	if (is_active(w))
+	/* who starts it meanwhile starts it from the overlay, and may have
+	 * ended it again by now: then there is more to be committed */
+	if (is_active(w) || sight_written(d))
 		return 0;
 	return merge_redefine(&w->merge, d, e);
 }

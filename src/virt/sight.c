@@ -159,11 +159,14 @@ uint64_t sight_stamp(const char *path)
 							   : 0;
 }
 
+bool sight_written(const struct plan_disk *disk)
+{
+	return disk->stamp != 0 && sight_stamp(disk->overlay) != disk->stamp;
+}
+
 static bool touched(const struct plan_disk *disk)
 {
-	if (disk->stamp == 0)
-		return disk->flat;
-	return sight_stamp(disk->overlay) != disk->stamp;
+	return disk->stamp == 0 ? disk->flat : sight_written(disk);
 }
 
 /* In doubt: not equal. */

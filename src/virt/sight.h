@@ -33,6 +33,10 @@ bool sight_map_empty(const char *json);
 /* When a file was last written to, in ns; 0: not told. */
 uint64_t sight_stamp(const char *path);
 
+/* Was the overlay written to since disk->stamp?  false where that cannot be
+ * told. */
+bool sight_written(const struct plan_disk *disk);
+
 /* All of it. */
 int sight_disk(struct conn *c, const struct plan *plan,
 	       const struct plan_disk *disk, struct plan_sight *sight,

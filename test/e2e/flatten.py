@@ -416,6 +416,24 @@ def guest_starts_killed(place):
 
 
 @test
+def guest_came_and_went(place):
+    """It was started and has ended again when all was merged off: what it
+    wrote meanwhile is merged, too."""
+    guest = chained(place, "flat visit", start=False)
+    images = chain(place, guest)
+    process = place.start_until("committed", "flatten", guest.name,
+                                "--delete")
+    guest.start()
+    guest.wait_counter_beyond(guest.wait_counter_beyond(2) + 10)
+    guest.destroy()
+    go(process)
+    finish(process)
+    settled(place, guest, images[0], "shut off")
+    boots(guest)
+    guest.remove()
+
+
+@test
 def libvirtd_restarted(place):
     """libvirtd ends, orderly or not, at a step: done, or as it was."""
     for word in ("disk", "commit", "pivot"):
