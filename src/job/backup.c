@@ -14,6 +14,7 @@
 #include "job/open.h"
 #include "job/places.h"
 #include "job/recover.h"
+#include "job/room.h"
 
 /*
  * The way of a block: the capture freezes an instant; disks are read over
@@ -177,6 +178,13 @@ static int plan_snaps(struct backup *b)
 	return ret < 0 ? each(b, choose_again) : 0;
 }
 
+static int check_room(struct backup *b)
+{
+	room_check(b->members, b->count,
+		   keeps(b, JOB_KEEP_LOCAL) ? b->job->local_dir : NULL);
+	return any_left(b) ? 0 : -1;
+}
+
 /* While all stand still.  A capture that tries in another way needs no
  * snapshots any more. */
 static int take_snaps(void *ctx, struct err *e)
@@ -238,7 +246,7 @@ static int freeze_instant(struct backup *b, struct err *e)
 	b->snapped = snapped_new(b->job, id);
 	if (each(b, choose_one) < 0)
 		return -1;
-	if (plan_snaps(b) < 0 || capture_members(b, e) < 0)
+	if (plan_snaps(b) < 0 || check_room(b) < 0 || capture_members(b, e) < 0)
 		return -1;
 	group_measure(b->members, b->count, &b->skew);
 	return 0;
@@ -260,6 +268,9 @@ static int keep_one(struct backup *b, struct member *m, struct err *e)
 static int keep_here(struct backup *b, struct err *e)
 {
 	if (each(b, keep_one) < 0)
+		return -1;
+	/* copying RAM takes a while: do they hold? */
+	if (snapped_sure(b->snapped, e) < 0)
 		return -1;
 	group_describe(&b->skew, b->asked->group, b->members, b->count,
 		       &b->kept);

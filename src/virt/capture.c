@@ -178,6 +178,11 @@ bool capture_snaps(const struct capture *cap)
 	return cap->mode == MODE_LIVE && cap->method != METHOD_OVERLAY;
 }
 
+bool capture_memory(const struct capture *cap)
+{
+	return cap->with_memory;
+}
+
 const struct err *capture_failed(const struct capture *cap)
 {
 	return cap->lost.code != ERR_NONE ? &cap->lost : NULL;

@@ -145,6 +145,27 @@ struct capture *capture_new(struct conn *c, const struct domain_info *domain,
 int capture_without_snaps(struct capture *cap, const struct err *why,
 			  struct err *e);
 
+/* What it will write on this host, so that one who takes several can tell
+ * whether there is room for all. */
+struct capture_want {
+	char *folder;
+	uint64_t bytes;
+	uint64_t reserve; /* to stay free beside that */
+	bool ram;         /* the dump; else an overlay */
+};
+
+/* For capture_wants_free(), in any case. */
+int capture_wants(const struct capture *cap, struct capture_want **wants,
+		  size_t *count, struct err *e);
+void capture_wants_free(struct capture_want *wants, size_t count);
+
+/* Will there be RAM in it? */
+bool capture_memory(const struct capture *cap);
+
+/* There is no room for its RAM: a point without is made.  -1 when one with
+ * RAM is required. */
+int capture_without_memory(struct capture *cap, const char *why, struct err *e);
+
 /* What happens while all stand still. */
 struct capture_instant {
 	void *ctx;

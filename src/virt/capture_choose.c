@@ -23,7 +23,7 @@ static bool wants_memory(const struct capture *cap)
 }
 
 /* RAM is wanted and cannot be had: is less enough? */
-static int without_memory(struct capture *cap, const char *why, struct err *e)
+int capture_without_memory(struct capture *cap, const char *why, struct err *e)
 {
 	if (cap->opt.require >= LEVEL_RAM)
 		return err_set(e, ERR_REFUSED, "no RAM: %s", why);
@@ -39,20 +39,19 @@ static int choose_memory(struct capture *cap, struct err *e)
 	if (!wants_memory(cap))
 		return 0;
 	if (cap->mode == MODE_OFF)
-		return without_memory(cap, "the domain is shut off", e);
+		return capture_without_memory(cap, "the domain is shut off", e);
 	if (cap->opt.method == METHOD_SUSPEND)
-		return without_memory(cap, "method suspend takes none", e);
+		return capture_without_memory(cap, "method suspend takes none",
+					      e);
 	if (cap->unasked) {
 		err_set(&why, ERR_REFUSED,
 			"disk '%s' was not asked for, and the guest's RAM is "
 			"of no use without it",
 			cap->unasked);
-		return without_memory(cap, why.msg, e);
+		return capture_without_memory(cap, why.msg, e);
 	}
 	if (cap->domain->ram_refused)
-		return without_memory(cap, cap->domain->ram_refused, e);
-	if (capture_ram_room(cap, &why) < 0)
-		return without_memory(cap, why.msg, e);
+		return capture_without_memory(cap, cap->domain->ram_refused, e);
 	cap->with_memory = true;
 	return 0;
 }
@@ -169,7 +168,7 @@ int capture_less(struct capture *cap, const struct err *why, struct err *e)
 		return 0;
 	}
 	if (!final && !cap->snaps_failed && cap->with_memory)
-		return without_memory(cap, why->msg, e);
+		return capture_without_memory(cap, why->msg, e);
 	*e = *why;
 	return -1;
 }

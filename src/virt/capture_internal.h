@@ -114,8 +114,8 @@ int capture_off(struct capture *cap, struct err *e);
 int capture_place(struct capture *cap, struct err *e);
 int64_t capture_writes(struct capture *cap, struct err *e);
 
-/* capture_ram.c: the RAM dump's name, room for it, what it is. */
-int capture_ram_room(struct capture *cap, struct err *e);
+/* capture_ram.c: the RAM dump's name, what it is, how large it may get. */
+uint64_t capture_ram_bytes(const struct capture *cap);
 int capture_ram_name(struct capture *cap, struct err *e);
 void capture_ram_look(struct capture *cap);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "virt/capture_internal.h"
 #include "virt/jot.h"
@@ -29,7 +30,7 @@ static int name_overlay(struct capture *cap, struct capture_pick *p, bool block,
 	if (overlay_reserve(p->overlay, cap->opt.overlay_reserve, &p->reserve,
 			    e) < 0)
 		return -1;
-	if (overlay_room(p->overlay, p->reserve + p->reserve / 2,
+	if (overlay_room(p->overlay, p->reserve + overlay_growth(p->reserve),
 			 "--overlay-dir", e) < 0)
 		return err_ctx(e, "no room for an overlay of disk %s",
 			       p->disk->target);
@@ -55,6 +56,83 @@ static int prepare_disk(struct capture *cap, struct capture_pick *p,
 		   { "base", base->path }, { "format", base->format },
 		   { "dev", dev }, { "ino", ino }, { "overlay", p->overlay });
 }
+
+/* ---- how much ---- */
+
+static char *overlay_folder(const struct capture *cap,
+			    const struct capture_pick *p)
+{
+	return cap->opt.overlay_dir ? mem_strdup(cap->opt.overlay_dir)
+				    : path_dir(p->disk->chain[0].path);
+}
+
+static void add_want(struct capture_want **wants, size_t *count,
+		     struct capture_want want)
+{
+	*wants = mem_grow(*wants, *count + 1, sizeof(**wants));
+	(*wants)[(*count)++] = want;
+}
+
+/* Beside a device there is none: that is said when it is named. */
+static bool has_folder(const struct capture *cap, const struct capture_pick *p)
+{
+	struct stat st;
+
+	return cap->opt.overlay_dir ||
+	       (stat(p->disk->chain[0].path, &st) == 0 && S_ISREG(st.st_mode));
+}
+
+static int want_overlay(const struct capture *cap, const struct capture_pick *p,
+			struct capture_want *want, struct err *e)
+{
+	autofree char *folder = overlay_folder(cap, p);
+	autofree char *path = path_join(folder, "x");
+	uint64_t reserve;
+
+	if (overlay_reserve(path, cap->opt.overlay_reserve, &reserve, e) < 0)
+		return err_ctx(e, "disk %s", p->disk->target);
+	*want = (struct capture_want){
+		.folder = mem_take(&folder),
+		.bytes = overlay_growth(reserve),
+		.reserve = reserve,
+	};
+	return 0;
+}
+
+int capture_wants(const struct capture *cap, struct capture_want **wants,
+		  size_t *count, struct err *e)
+{
+	bool overlays = cap->mode == MODE_LIVE && cap->method == METHOD_OVERLAY;
+
+	*wants = NULL;
+	*count = 0;
+	if (cap->with_memory)
+		add_want(wants, count,
+			 (struct capture_want){
+				 .folder = mem_strdup(cap->opt.spool_dir),
+				 .bytes = capture_ram_bytes(cap),
+				 .ram = true,
+			 });
+	for (size_t i = 0; overlays && i < cap->pick_count; i++) {
+		struct capture_want want;
+
+		if (!has_folder(cap, &cap->picks[i]))
+			continue;
+		if (want_overlay(cap, &cap->picks[i], &want, e) < 0)
+			return -1;
+		add_want(wants, count, want);
+	}
+	return 0;
+}
+
+void capture_wants_free(struct capture_want *wants, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(wants[i].folder);
+	free(wants);
+}
+
+/* ---- before ---- */
 
 int capture_overlays(struct capture *cap, struct err *e)
 {

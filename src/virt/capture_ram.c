@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The RAM dump: where it goes, whether there is room, what it became. */
+/* The RAM dump: where it goes, how large it may get, what it became. */
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,12 +18,9 @@
 /* Pages that change while they are copied are written again. */
 #define ROOM_TENTHS 12
 
-int capture_ram_room(struct capture *cap, struct err *e)
+uint64_t capture_ram_bytes(const struct capture *cap)
 {
-	autofree char *path = mem_fmt("%s/x", cap->opt.spool_dir);
-
-	return overlay_room(path, cap->domain->memory / 10 * ROOM_TENTHS,
-			    "--spool-dir", e);
+	return cap->domain->memory / 10 * ROOM_TENTHS;
 }
 
 int capture_ram_name(struct capture *cap, struct err *e)

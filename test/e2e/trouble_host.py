@@ -69,6 +69,35 @@ def spool_small(place):
 
 
 @test
+def no_room_together(place):
+    """Room for each of two guests, but not for both: known before any of
+    them is touched."""
+    guests = [place.lab.guest(f"room {n}", seed=True) for n in "ab"]
+    names = [guest.name for guest in guests]
+    disks = [guest.disks() for guest in guests]
+    with small(place, "group-spool", 350) as folder:
+        own = ["--together", "--spool-dir", folder]
+        done = place.json("backup", *names, *own, code=PARTLY,
+                          words=["no RAM", str(folder), "2 VMs"])
+        levels = [item["point"]["level"] for item in done["items"]]
+        assert "ram" not in levels, levels
+        place.vmkeep("backup", *names, *own, "--require", "ram", code=FAILED,
+                     words=["RAM", str(folder), "2 VMs"])
+        alone = place.backup(names[0], "--spool-dir", folder)
+        assert alone["point"]["level"] == "ram", alone
+    with small(place, "group-overlays", 64) as folder:
+        with open(inside(place, folder) + "/ballast", "wb") as ballast:
+            os.posix_fallocate(ballast.fileno(), 0, 53 * MIB)
+        own = ["--no-memory", "--method", "overlay", "--overlay-dir", folder]
+        place.vmkeep("backup", *names, "--together", *own, code=FAILED,
+                     words=["no room for overlays", str(folder), "2 VMs"])
+        place.backup(names[0], *own)
+    for guest, own in zip(guests, disks):
+        survived(place, guest, own)
+        guest.remove()
+
+
+@test
 def spool_full(place):
     """Room for RAM is gone while it is being written."""
     guest = place.lab.guest("spool full", seed=True)
