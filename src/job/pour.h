@@ -57,6 +57,10 @@ int pour_file(const struct pour *p, int fd, struct err *e);
  */
 int pour_as_is(const struct pour *p, int fd, struct err *e);
 
+/* Can it begin: is the image there, and has the device at path (a file grows)
+ * room for it? */
+int pour_fits(const struct pour *p, const char *path, struct err *e);
+
 /* Takes the image's bytes in order, an extent at a time. */
 typedef int pour_sink(void *ctx, uint64_t offset, const uint8_t *data,
 		      size_t size, struct err *e);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/team.h"
@@ -233,6 +235,27 @@ static int check_room(int fd, uint64_t size, struct err *e)
 			e, ERR_FAILED, "it has %llu bytes by now, and had %llu",
 			(unsigned long long)end, (unsigned long long)size);
 	return 0;
+}
+
+static int fits(const struct held *h, const char *path, struct err *e)
+{
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, "cannot look at '%s'", path);
+	if (S_ISREG(st.st_mode) || check_room(fd, held_source(h)->size, e) == 0)
+		return 0;
+	return err_ctx(e, "'%s'", path);
+}
+
+int pour_fits(const struct pour *p, const char *path, struct err *e)
+{
+	struct held *h = held_open(p->job, p->set, p->held, true, e);
+
+	if (h == NULL)
+		return -1;
+	return close_held(h, fits(h, path, e), e);
 }
 
 /* 1 when the two share all blocks now. */

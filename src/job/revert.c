@@ -19,9 +19,9 @@
 #include "job/revert_journal.h"
 #include "job/target.h"
 #include "job/tpm_back.h"
-#include "virt/claim.h"
 #include "virt/define.h"
 #include "virt/domain.h"
+#include "virt/recover.h"
 
 #define MAX_XML   (16u << 20)
 #define MAX_NVRAM (256u << 20)
@@ -147,20 +147,80 @@ static int check_disks(const struct revert *r, struct err *e)
 	return 0;
 }
 
+/* What cannot be read, or has no room, is known before the first byte is
+ * written. */
+static int check_held(const struct revert *r, struct err *e)
+{
+	const struct point *p = r->hit.point;
+
+	for (size_t i = 0; i < p->image_count; i++) {
+		const struct image *image = &p->images[i];
+		const struct pour from = {
+			.job = r->job,
+			.set = r->hit.set,
+			.held = image,
+		};
+
+		if (image->kind != IMAGE_DISK)
+			continue;
+		const struct domain_disk *d = disk_of(r->domain, image->name);
+
+		assert(d != NULL && d->chain_len > 0); /* check_disk() */
+		if (pour_fits(&from, d->chain[0].path, e) < 0)
+			return err_ctx(e, "disk %s", image->name);
+	}
+	return 0;
+}
+
 static bool is_active(const struct revert *r)
 {
 	return r->domain->state != DOMAIN_SHUT_OFF &&
 	       r->domain->state != DOMAIN_CRASHED;
 }
 
+static int load_xml(const struct revert *r, const char *name,
+		    const char *instead, struct buf *out, struct err *e)
+{
+	const struct image *i = point_image(r->hit.point, name);
+
+	if (i == NULL)
+		i = point_image(r->hit.point, instead);
+	if (i == NULL)
+		return err_set(e, ERR_REFUSED, "the point has no '%s'", name);
+	if (held_bytes(r->job, r->hit.set, i, MAX_XML, out, e) < 0)
+		return -1;
+	wr_u8(out, 0); /* a string */
+	return 0;
+}
+
+/* The definition; all that libvirt would refuse is known now. */
+static int check_definition(const struct revert *r, struct err *e)
+{
+	AUTO(buf_fini) struct buf xml = BUF_INIT;
+	autofree char *name = NULL;
+	char uuid[CONN_UUID_TEXT];
+	bool defined;
+	bool active;
+
+	if (load_xml(r, IMAGE_INACTIVE, IMAGE_LIVE_XML, &xml, e) < 0 ||
+	    define_identity((const char *)xml.p, &name, uuid, e) < 0)
+		return -1;
+	if (name == NULL)
+		return err_set(e, ERR_REFUSED, "its definition has no name");
+	if (strcmp(name, r->domain->name) != 0)
+		return err_set(e, ERR_REFUSED,
+			       "'%s' was called '%s' then: call it so again "
+			       "(virsh domrename), or use 'vmkeep restore'",
+			       r->domain->name, name);
+	return define_taken(r->conn, name, uuid, &defined, &active, e);
+}
+
 static int check_state(const struct revert *r, struct err *e)
 {
 	const struct point *p = r->hit.point;
 
-	if (point_image(p, IMAGE_INACTIVE) == NULL &&
-	    point_image(p, IMAGE_LIVE_XML) == NULL)
-		return err_set(e, ERR_REFUSED,
-			       "the point has no definition of a VM");
+	if (check_definition(r, e) < 0)
+		return -1;
 	if (r->asked->ram && point_image(p, IMAGE_MEMORY) == NULL)
 		return err_set(e, ERR_REFUSED,
 			       "the point has no RAM: leave out --ram, and "
@@ -207,8 +267,8 @@ static int keep_present(struct revert *r, struct err *e)
 /* Nobody captures it, nor starts it without our noticing. */
 static int take_hold(struct revert *r, struct err *e)
 {
-	if (claim_take(r->job->state_dir, r->domain->uuid, r->domain->name,
-		       &r->lock, e) < 0)
+	if (recover_claim(r->conn, r->job->state_dir, r->domain, r->job->talk,
+			  &r->lock, e) < 0)
 		return -1;
 	if (r->asked->stop && define_stop(r->conn, r->domain->uuid, e) < 0)
 		return -1;
@@ -216,7 +276,8 @@ static int take_hold(struct revert *r, struct err *e)
 	const char *uuid = attrs_get(&r->hit.point->attrs, ATTR_UUID);
 
 	r->domain = domain_inspect(r->conn, uuid, e);
-	if (r->domain == NULL || check_disks(r, e) < 0)
+	if (r->domain == NULL || check_disks(r, e) < 0 ||
+	    check_definition(r, e) < 0)
 		return -1;
 	if (is_active(r))
 		return err_set(e, ERR_BUSY, "'%s' was started meanwhile",
@@ -293,21 +354,6 @@ static int revert_tpm(struct revert *r, const char *xml, struct err *e)
 	return tpm_bring_back(&b, e);
 }
 
-static int load_xml(const struct revert *r, const char *name,
-		    const char *instead, struct buf *out, struct err *e)
-{
-	const struct image *i = point_image(r->hit.point, name);
-
-	if (i == NULL)
-		i = point_image(r->hit.point, instead);
-	if (i == NULL)
-		return err_set(e, ERR_REFUSED, "the point has no '%s'", name);
-	if (held_bytes(r->job, r->hit.set, i, MAX_XML, out, e) < 0)
-		return -1;
-	wr_u8(out, 0); /* a string */
-	return 0;
-}
-
 static int revert_definition(struct revert *r, struct err *e)
 {
 	AUTO(buf_fini) struct buf xml = BUF_INIT;
@@ -363,7 +409,8 @@ static int revert_steps(struct revert *r, struct err *e)
 {
 	if (find_point(r, e) < 0 || find_domain(r, e) < 0 ||
 	    check_disks(r, e) < 0 || check_state(r, e) < 0 ||
-	    keep_present(r, e) < 0 || take_hold(r, e) < 0)
+	    check_held(r, e) < 0 || keep_present(r, e) < 0 ||
+	    take_hold(r, e) < 0)
 		return -1;
 	if (revert_all(r, e) < 0)
 		return err_ctx(e,

@@ -49,12 +49,19 @@ struct revert_journal *revert_journal_begin(const struct job *j,
 		{ NULL, NULL },
 	};
 
-	r->journal = file_exists(path) ? journal_continue(path, e)
-				       : journal_new(path, e);
-	if (r->journal == NULL ||
-	    journal_write(r->journal, JOT_WHAT, fields, e) < 0)
+	bool there = file_exists(path);
+
+	r->journal = there ? journal_continue(path, e) : journal_new(path, e);
+	if (r->journal == NULL)
 		return NULL;
-	return mem_take(&r);
+	if (journal_write(r->journal, JOT_WHAT, fields, e) == 0)
+		return mem_take(&r);
+	struct err ignored = ERR_INIT;
+
+	/* nothing was changed yet; an earlier one may have */
+	if (!there)
+		(void)!journal_end(r->journal, &ignored);
+	return NULL;
 }
 
 int revert_journal_end(struct revert_journal *r, struct err *e)
