@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "job/local.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,11 +132,6 @@ const struct id *local_id(const struct local_new *l)
 	return &l->id;
 }
 
-const char *local_folder(const struct local_new *l)
-{
-	return l->folder;
-}
-
 /* An image in a file; its root is that of a repository's hole, for there is no
  * tree. */
 static struct image *add_image(struct point *p, enum image_kind kind,
@@ -168,13 +162,10 @@ int local_add_bytes(struct local_new *l, struct point *p, enum image_kind kind,
 	return 0;
 }
 
+/* Some file systems know no links, or none to this one. */
 static int link_or_copy(const char *from, const char *to, struct err *e)
 {
-	if (link(from, to) == 0)
-		return 0;
-	if (errno != EXDEV && errno != EPERM && errno != EMLINK)
-		return err_sys(e, "cannot link '%s' to '%s'", from, to);
-	return local_copy_file(from, to, e);
+	return link(from, to) == 0 ? 0 : local_copy_file(from, to, e);
 }
 
 int local_add_file(struct local_new *l, struct point *p, enum image_kind kind,
@@ -343,11 +334,8 @@ static bool same_snap(const struct image *image, const struct snap *snap)
 	       strcmp(one.items[0].name, snap->name) == 0;
 }
 
-bool local_needs(const struct catalog *c, const struct snap *snap)
+static bool is_named(const struct catalog *c, const struct snap *snap)
 {
-	/* who knows what stands in those */
-	if (c->damaged_count > 0)
-		return true;
 	for (size_t i = 0; i < c->count; i++)
 		for (size_t k = 0; k < c->sets[i].point_count; k++) {
 			const struct point *p = &c->sets[i].points[k];
@@ -359,11 +347,24 @@ bool local_needs(const struct catalog *c, const struct snap *snap)
 	return false;
 }
 
+bool local_needs(const struct catalog *c, const struct snap *snap)
+{
+	/* who knows what stands in those */
+	return c->damaged_count > 0 || is_named(c, snap);
+}
+
 int local_keeps(const struct job *j, const struct snap *snap, struct err *e)
 {
 	AUTO(catalog_fini) struct catalog c = { 0 };
 
 	if (j->local_dir != NULL && local_load(j->local_dir, &c, e) < 0)
 		return -1;
-	return local_needs(&c, snap);
+	if (is_named(&c, snap))
+		return 1;
+	if (c.damaged_count == 0)
+		return 0;
+	return err_set(e, ERR_INTEGRITY,
+		       "a local point that cannot be read may need it (mend or "
+		       "remove that, then run vmkeep recover): %.300s",
+		       c.damaged[0].msg);
 }

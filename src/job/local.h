@@ -47,9 +47,6 @@ void local_free_at(struct local_new **l);
 
 const struct id *local_id(const struct local_new *l);
 
-/* The folder while the set is made: RAM dumped into it need not be copied. */
-const char *local_folder(const struct local_new *l);
-
 /* Add an image of bytes in memory. */
 int local_add_bytes(struct local_new *l, struct point *p, enum image_kind kind,
 		    const char *name, const struct buf *data, struct err *e);
@@ -101,8 +98,8 @@ int local_snap(const struct image *image, struct snaps *add, struct err *e);
  * need any. */
 bool local_needs(const struct catalog *c, const struct snap *snap);
 
-/* The same of all that this host holds now; as `keep` of struct
- * snap_recover. */
+/* The same of all that this host holds now; as `keep` of struct snap_recover:
+ * 1, 0, or -1 when only one that cannot be read may need it. */
 int local_keeps(const struct job *j, const struct snap *snap, struct err *e);
 
 /* ---- letting go --------------------------------------------------------- */

@@ -70,12 +70,22 @@ int local_list(const char *dir,
 
 /* ---- removing ----------------------------------------------------------- */
 
+/* Numbered files, the lock, the record and what was to become it: a folder that
+ * only looks like a set's keeps what it has. */
+static bool is_ours(const char *name)
+{
+	return name[strspn(name, "0123456789")] == '\0' ||
+	       strcmp(name, LOCAL_LOCK) == 0 || strcmp(name, LOCAL_SET) == 0 ||
+	       strncmp(name, LOCAL_SET ".", strlen(LOCAL_SET ".")) == 0;
+}
+
 static int remove_one(void *ctx, const char *name, struct err *e)
 {
 	autofree char *path = path_join(ctx, name);
 
 	(void)e;
-	unlink(path);
+	if (is_ours(name))
+		unlink(path);
 	return 0;
 }
 

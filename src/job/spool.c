@@ -11,12 +11,25 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-static const char prefix[] = "restore-";
+/* Of nobody else's file, should the folder be shared. */
+static const char prefix[] = "vmkeep-restore-";
+static const char ending[] = ".ram";
+
+#define CHANCE "XXXXXX"
 
 static void closedir_at(DIR **d)
 {
 	if (*d != NULL)
 		closedir(*d);
+}
+
+static bool is_ours(const char *name)
+{
+	size_t stem = strlen(prefix) + strlen(CHANCE);
+
+	return strlen(name) == stem + strlen(ending) &&
+	       strncmp(name, prefix, strlen(prefix)) == 0 &&
+	       strcmp(name + stem, ending) == 0;
 }
 
 /* Remove it unless somebody holds its lock. */
@@ -35,15 +48,15 @@ void spool_sweep(const char *dir)
 	const struct dirent *n;
 
 	while (d != NULL && (n = readdir(d)) != NULL)
-		if (strncmp(n->d_name, prefix, strlen(prefix)) == 0)
+		if (is_ours(n->d_name))
 			remove_dead(dir, n->d_name);
 }
 
 int spool_new(const char *dir, struct spool *s, struct err *e)
 {
 	spool_sweep(dir);
-	s->path = mem_fmt("%s/%sXXXXXX.ram", dir, prefix);
-	s->fd = mkostemps(s->path, (int)strlen(".ram"), O_CLOEXEC);
+	s->path = mem_fmt("%s/%s" CHANCE "%s", dir, prefix, ending);
+	s->fd = mkostemps(s->path, (int)strlen(ending), O_CLOEXEC);
 	if (s->fd < 0)
 		return err_sys(e, "cannot make a spool file in '%s'", dir);
 	if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)

@@ -94,7 +94,7 @@ static void make_set(struct place *p, const char *const *names, struct set *set,
 	struct local_new *l = local_begin(p->dir, &p->e);
 
 	assert_non_null(l);
-	autofree char *ram = path_join(local_folder(l), "dump");
+	autofree char *ram = path_join(p->root, "dump");
 
 	for (uint8_t i = 0; names[i] != NULL; i++) {
 		struct point *to = add_point(set, names[i], i + 1);
@@ -222,10 +222,16 @@ static void dead_makers(void **state)
 
 	local_sweep(p->dir);
 	/* its folder and the lock in it; of the one that was committed the
-	 * lock, and the dump that was linked */
-	assert_int_equal(entries(p->dir), before - 4);
-	assert_true(file_exists(local_folder(alive)));
+	 * lock */
+	assert_int_equal(entries(p->dir), before - 3);
+	char hex[ID_TEXT];
+
+	hex_encode(local_id(alive)->b, ID_SIZE, hex);
+	autofree char *folder = mem_fmt("%s/new-%s", p->dir, hex);
+
+	assert_true(file_exists(folder));
 	local_free(alive);
+	assert_false(file_exists(folder));
 }
 
 static void dropped_one_by_one(void **state)
@@ -304,6 +310,57 @@ static void damaged(void **state)
 	set.session.b[0] ^= 1;
 	buf_fini(&was);
 	set_fini(&set);
+}
+
+/* A folder of somebody else's that is called as one of ours would be. */
+static void others_files(void **state)
+{
+	struct place *p = *state;
+	static const char *const names[] = { "photo.jpg", "1.txt", "setting" };
+	autofree char *folder =
+		path_join(p->dir, "0123456789abcdef0123456789abcdef");
+	struct set set = { 0 };
+
+	make_set(p, (const char *[]){ "web1", NULL }, &set, true);
+	set_fini(&set);
+	assert_int_equal(dir_make(folder, 0700, &p->e), 0);
+	for (size_t i = 0; i < 3; i++) {
+		autofree char *path = path_join(folder, names[i]);
+
+		assert_int_equal(file_save(path, 0600, "x", 1, &p->e), 0);
+	}
+	local_sweep(p->dir);
+	assert_int_equal(entries(folder), 3);
+}
+
+/* Who asks for all of the host: a point that cannot be read may need any, and
+ * then it is not quietly kept. */
+static void keeps(void **state)
+{
+	struct place *p = *state;
+	const struct job job = { .local_dir = p->dir };
+	const struct job none_here = { .local_dir = NULL };
+	struct snap other = snap;
+	struct set set = { 0 };
+	char hex[ID_TEXT];
+
+	other.name = (char[]){ "vmkeep_20261120T163005Z_00000000" };
+	assert_int_equal(local_keeps(&none_here, &snap, &p->e), 0);
+	assert_int_equal(local_keeps(&job, &snap, &p->e), 0);
+	make_set(p, (const char *[]){ "web1", NULL }, &set, true);
+	assert_int_equal(local_keeps(&job, &snap, &p->e), 1);
+	assert_int_equal(local_keeps(&job, &other, &p->e), 0);
+	set_fini(&set);
+	make_set(p, (const char *[]){ "db1", NULL }, &set, true);
+	hex_encode(set.session.b, ID_SIZE, hex);
+	set_fini(&set);
+	autofree char *path = mem_fmt("%s/%s/set", p->dir, hex);
+
+	assert_int_equal(file_save(path, 0600, "x", 1, &p->e), 0);
+	assert_int_equal(local_keeps(&job, &snap, &p->e), 1);
+	FAILS(local_keeps(&job, &other, &p->e));
+	assert_int_equal(p->e.code, ERR_INTEGRITY);
+	assert_non_null(strstr(p->e.msg, hex));
 }
 
 /* A set under another's name is not taken for it. */
@@ -391,6 +448,8 @@ int main(void)
 		TEST(dead_makers),
 		TEST(dropped_one_by_one),
 		TEST(damaged),
+		TEST(others_files),
+		TEST(keeps),
 		TEST(misplaced),
 		TEST(no_way_out),
 		TEST(copied_from_elsewhere),
