@@ -5,8 +5,8 @@ import os
 import shutil
 import signal
 
-from kit import (BUSY, FAILED, INTEGRITY, KILLED, Skip, free, healthy, inside,
-                 small, test)
+from kit import (BUSY, DONE, FAILED, INTEGRITY, KILLED, PARTLY, Skip, free,
+                 healthy, inside, small, test)
 from lab import OVMF_CODE
 from local_kit import back_and_forth, goes_on, keep, listed, write_on
 from snapfs import storage
@@ -175,6 +175,91 @@ def revert_killed(place):
         healthy(guest)
         place.vmkeep("recover")
         guest.destroy()
+        place.vmkeep("forget", point, "--force", "--place", "local")
+        assert copies(folder) == []
+        guest.remove()
+
+
+def failing(place, most, *args, before=lambda: None):
+    """Runs it with the 1st, 2nd, 3rd ... change of a file failing, until it
+    has gone well thrice. Yields how each ended, to be looked at."""
+    good = 0
+    for number in range(1, most):
+        before()
+        done = place.run(*args, env={"VMKEEP_TEST_FAIL": str(number)})
+        place.wait_watchdog()
+        assert done.returncode in (DONE, FAILED, PARTLY), (number, done)
+        assert done.returncode != FAILED or "No space" in done.stderr, (
+            number, done)
+        good = good + 1 if done.returncode == DONE else 0
+        yield number, done
+        if good == 3:
+            place.note(f"{number} changes")
+            return
+    raise AssertionError(f"no end after {most}")
+
+
+@test
+def changes_fail(place):
+    """A group that is to stay, each change of a file failing in turn: whole
+    points or none, and the guests go on."""
+    with storage(place, "xfs") as folder:
+        guests = [place.lab.guest(f"here f {n}", seed=True) for n in "ab"]
+        for guest in guests:
+            guest.wait_counter_beyond(2)
+        disks = [guest.disks() for guest in guests]
+        names = [guest.name for guest in guests]
+        for number, done in failing(place, 150, "backup", *names, "--together",
+                                    "--keep", "local", "--no-memory"):
+            place.vmkeep("recover")
+            for guest, own in zip(guests, disks):
+                goes_on(place, guest, own)
+            held = [one for guest in guests for one in listed(place, guest)]
+            assert done.returncode != DONE or len(held) == 2, (number, done)
+            for one in held:
+                place.vmkeep("forget", one, "--force", "--place", "local")
+            assert copies(folder) == [], (number, copies(folder))
+            assert not list(place.state.glob("*.snaps*")), number
+        for guest in guests:
+            healthy(guest)
+            guest.remove()
+
+
+@test
+def revert_fails(place):
+    """The same of a revert: as it was, or said to be neither; and then it
+    can be done."""
+    with storage(place, "xfs") as folder:
+        guest = place.lab.guest("here r f", seed=True)
+        guest.wait_counter_beyond(2)
+        point = keep(place, guest, "--no-memory")["id"]
+        then = guest.counter()
+        later = write_on(guest)
+        guest.destroy()
+        paths = list(guest.disks().values())
+        for path in paths:
+            place.shell("cp", "--reflink", path, path + ".later")
+
+        def before():
+            for path in paths:
+                place.shell("cp", "--reflink", path + ".later", path)
+
+        ends = set()
+        for number, done in failing(place, 80, "revert", point,
+                                    "--no-safety", before=before):
+            told = place.run("recover")
+            cut = told.returncode == FAILED
+            assert not cut or "cut short" in told.stdout, (number, told)
+            assert not cut or done.returncode != DONE, (number, told)
+            if cut:
+                place.vmkeep("revert", point, "--no-safety")
+                place.vmkeep("recover")
+            number = guest.check_disks()
+            there = number <= then + 1
+            assert there or number >= later - 1, (number, then, later)
+            assert there or done.returncode == FAILED
+            ends.add((done.returncode, cut, there))
+        assert len(ends) > 2, ends
         place.vmkeep("forget", point, "--force", "--place", "local")
         assert copies(folder) == []
         guest.remove()
