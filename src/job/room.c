@@ -64,8 +64,7 @@ static int find_place(struct room *r, const char *folder, size_t *at,
 		if (r->places[*at].dev == st.st_dev ||
 		    r->places[*at].free == now.free)
 			return 0;
-	r->places =
-		mem_grow(r->places, r->place_count + 1, sizeof(*r->places));
+	r->places = mem_grow(r->places, r->place_count + 1, sizeof(*r->places));
 	r->places[r->place_count++] = (struct place){
 		.folder = mem_strdup(folder),
 		.dev = st.st_dev,
@@ -178,8 +177,8 @@ static void check_ram(const struct room *r, const struct want *w)
 	    !capture_memory(w->member->capture))
 		return;
 	say(p, &p->ram, want,
-	    p->overlays.members > 0 ? "RAM and overlays" : "RAM",
-	    w->option, &why);
+	    p->overlays.members > 0 ? "RAM and overlays" : "RAM", w->option,
+	    &why);
 	if (capture_without_memory(w->member->capture, why.msg, &e) < 0)
 		member_lose(w->member, &e);
 }

@@ -123,7 +123,8 @@ static size_t entries(const char *dir)
 	return n;
 }
 
-/* ---- making ---------------------------------------------------------------- */
+/* ---- making ----------------------------------------------------------------
+ */
 
 static void add_disk(struct point *to)
 {
@@ -194,8 +195,8 @@ static void whole(struct place *p, const struct set *set,
 	static const char *const names[] = { IMAGE_LIVE_XML, IMAGE_MEMORY };
 
 	for (size_t i = 0; i < 2; i++) {
-		autofree char *file = local_file(p->local, set,
-						 point_image(point, names[i]));
+		autofree char *file =
+			local_file(p->local, set, point_image(point, names[i]));
 		AUTO(buf_fini) struct buf b = BUF_INIT;
 
 		assert_int_equal(file_load(file, 100, &b, &p->e), 0);
@@ -246,7 +247,8 @@ static void making(void **state)
 	}
 }
 
-/* ---- letting go ------------------------------------------------------------ */
+/* ---- letting go ------------------------------------------------------------
+ */
 
 static int forget(struct place *p, uint8_t id)
 {
@@ -356,7 +358,8 @@ static void storage_fails(void **state)
 	}
 }
 
-/* ---- what a revert leaves -------------------------------------------------- */
+/* ---- what a revert leaves --------------------------------------------------
+ */
 
 #define UUID "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 
