@@ -55,7 +55,7 @@ static int64_t date(int64_t year, int64_t month, uint64_t mday)
 	return (month_start(year, month) + day - 1) * DAY;
 }
 
-static int64_t year_of(int64_t shown_s)
+int64_t schedule_year(int64_t shown_s)
 {
 	int64_t day = floor_div(shown_s, DAY);
 	int64_t year = 1970 + floor_div(day, 366);
@@ -65,11 +65,10 @@ static int64_t year_of(int64_t shown_s)
 	return year;
 }
 
-/* Months since January 1970. */
-static int64_t month_of(int64_t shown_s)
+int64_t schedule_month(int64_t shown_s)
 {
 	int64_t day = floor_div(shown_s, DAY);
-	int64_t year = year_of(shown_s);
+	int64_t year = schedule_year(shown_s);
 	int64_t month = 11;
 
 	while (month_start(year, month) > day)
@@ -99,8 +98,8 @@ static int64_t number_of(const struct policy *p, enum tier tier,
 	if (tier == TIER_WEEKLY)
 		return floor_div(floor_div(shown_s, DAY) - week_shift(p), 7);
 	if (tier == TIER_MONTHLY)
-		return month_of(shown_s);
-	return year_of(shown_s);
+		return schedule_month(shown_s);
+	return schedule_year(shown_s);
 }
 
 /* As shown.  They grow with the number. */

@@ -24,6 +24,10 @@ int64_t schedule_last(const struct policy *p, enum tier tier, int64_t now_s);
 /* The oldest one after it. */
 int64_t schedule_next(const struct policy *p, enum tier tier, int64_t now_s);
 
+/* The year, and the month since January 1970, of seconds as they are shown. */
+int64_t schedule_year(int64_t shown_s);
+int64_t schedule_month(int64_t shown_s);
+
 #define TIER_BIT(tier) (1U << (tier))
 
 /* A point that was taken for some tiers. */
