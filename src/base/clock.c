@@ -287,11 +287,16 @@ int clock_set_zone(const char *name, struct err *e)
 	/* ':' says that it is no rule of POSIX's */
 	autofree char *value = mem_fmt(":%s", name);
 
-	if (!is_zone_name(name) || !has_zone(name))
+	/* needs no tables */
+	if (strcmp(name, "UTC") == 0) {
+		free(value);
+		value = mem_strdup("UTC0");
+	} else if (!is_zone_name(name) || !has_zone(name)) {
 		return err_set(e, ERR_USAGE,
 			       "there is no time zone '%s' here; their names "
 			       "are such as Europe/Berlin",
 			       name);
+	}
 	if (setenv("TZ", value, 1) < 0)
 		return err_sys(e, "cannot set the time zone");
 	tzset();

@@ -337,6 +337,8 @@ static void test_zones(void **state)
 	refuse_zone("UTC0");
 	assert_int_equal(clock_set_zone("One", &e), 0);
 	assert_int_equal(clock_to_local(0), 3600);
+	assert_int_equal(clock_set_zone("UTC", &e), 0);
+	assert_int_equal(clock_to_local(0), 0);
 	assert_int_equal(unlink("One"), 0);
 	assert_int_equal(unlink("Other"), 0);
 	assert_int_equal(chdir("/"), 0);
