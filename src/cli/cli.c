@@ -9,11 +9,11 @@
 #include "cli/commands.h"
 
 const struct command *const commands[] = {
-	&cmd_init,    &cmd_domains,    &cmd_backup, &cmd_points, &cmd_show,
-	&cmd_restore, &cmd_revert,     &cmd_import, &cmd_export, &cmd_verify,
-	&cmd_repair,  &cmd_stats,      &cmd_forget, &cmd_gc,     &cmd_flatten,
-	&cmd_recover, &cmd_doctor,     &cmd_config, &cmd_key,    &cmd_help,
-	&cmd_version, &cmd_completion, NULL,
+	&cmd_init,    &cmd_domains, &cmd_backup,     &cmd_points, &cmd_show,
+	&cmd_restore, &cmd_revert,  &cmd_import,     &cmd_export, &cmd_verify,
+	&cmd_repair,  &cmd_stats,   &cmd_forget,     &cmd_gc,     &cmd_flatten,
+	&cmd_recover, &cmd_doctor,  &cmd_config,     &cmd_plan,   &cmd_key,
+	&cmd_help,    &cmd_version, &cmd_completion, NULL,
 };
 
 const struct command *command_find(const char *name)

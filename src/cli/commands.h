@@ -25,6 +25,7 @@ extern const struct command cmd_recover;
 extern const struct command cmd_doctor;
 extern const struct command cmd_key;
 extern const struct command cmd_config;
+extern const struct command cmd_plan;
 extern const struct command cmd_completion;
 extern const struct command cmd_help;
 extern const struct command cmd_version;

@@ -192,13 +192,13 @@ static void datasets_of(const struct result_domain *d, struct opt_list *l)
 }
 
 static void find_datasets(const struct job *j, const char *name,
-			  struct opt_list *l, struct result_config *result)
+			  struct opt_list *l, struct result_strings *warnings)
 {
 	struct result_domains domains = { .domains = NULL };
 	struct err e = ERR_INIT;
 
 	if (job_domains(j, name, &domains, &e) < 0)
-		result_strings_add(&result->warnings,
+		result_strings_add(warnings,
 				   "sections of datasets were left out, for "
 				   "the disks could not be looked at: %s",
 				   e.msg);
@@ -207,29 +207,41 @@ static void find_datasets(const struct job *j, const char *name,
 	result_domains_fini(&domains);
 }
 
-static int show_one(const struct job *j, const struct policies *c,
-		    const char *name, struct result_config *result,
-		    struct err *e)
+const struct policy_section *job_config_resolve(
+	const struct job *j, const struct policies *c, const char *name,
+	struct resolved *r, struct result_strings *warnings, struct err *e)
 {
 	static const struct opt list = { .kind = OPT_LIST };
-	AUTO(resolved_fini) struct resolved r = { .count = 0 };
 	bool dataset = strchr(name, '/') != NULL;
 	struct opt_list on = { .count = 0 };
 	const struct policy_section *s;
 
 	if (!dataset && policies_has_datasets(c))
-		find_datasets(j, name, &on, result);
-	s = dataset ? resolve_dataset(c, name, &r)
-		    : resolve_domain(c, name, &on, &r);
+		find_datasets(j, name, &on, warnings);
+	s = dataset ? resolve_dataset(c, name, r)
+		    : resolve_domain(c, name, &on, r);
 	opt_clear(&list, &on);
 	if (s == NULL)
-		return err_set(e, ERR_NOT_FOUND,
-			       "no section is for '%s': nothing is done with "
-			       "it by itself",
-			       name);
+		err_set(e, ERR_NOT_FOUND,
+			"no section is for '%s': nothing is done with it by "
+			"itself",
+			name);
+	return s;
+}
 
-	struct result_unit *u = new_unit(result, dataset ? "dataset" : "domain",
-					 name, s->title);
+static int show_one(const struct job *j, const struct policies *c,
+		    const char *name, struct result_config *result,
+		    struct err *e)
+{
+	AUTO(resolved_fini) struct resolved r = { .count = 0 };
+	const struct policy_section *s =
+		job_config_resolve(j, c, name, &r, &result->warnings, e);
+
+	if (s == NULL)
+		return -1;
+
+	const char *kind = strchr(name, '/') != NULL ? "dataset" : "domain";
+	struct result_unit *u = new_unit(result, kind, name, s->title);
 
 	if (s->kind == SECTION_GROUP)
 		add_scope(u, s);

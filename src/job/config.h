@@ -6,6 +6,7 @@
 
 #include "job/job.h"
 #include "policy/policies.h"
+#include "policy/resolve.h"
 
 /* Problems are in the result, and no failure. */
 void job_config_check(const struct policies *c, struct result_config *result);
@@ -21,5 +22,10 @@ void job_config_keys(struct result_config *result);
 int job_config_show(const struct job *j, const struct policies *c,
 		    const char *name, struct result_config *result,
 		    struct err *e);
+
+/* The same, not told: r is for resolved_fini() in any case. */
+const struct policy_section *job_config_resolve(
+	const struct job *j, const struct policies *c, const char *name,
+	struct resolved *r, struct result_strings *warnings, struct err *e);
 
 #endif

@@ -295,3 +295,15 @@ void result_config_fini(struct result_config *r)
 	result_strings_fini(&r->warnings);
 	*r = (struct result_config){ .units = NULL };
 }
+
+void result_plan_fini(struct result_plan *r)
+{
+	for (size_t i = 0; i < r->unit_count; i++) {
+		free(r->units[i].name);
+		free(r->units[i].section);
+		free(r->units[i].tiers);
+	}
+	free(r->units);
+	result_strings_fini(&r->warnings);
+	*r = (struct result_plan){ .units = NULL };
+}

@@ -377,6 +377,26 @@ struct result_config {
 	struct result_strings files, problems, warnings;
 };
 
+/* plan */
+struct result_plan_tier {
+	const char *tier; /* static memory */
+	int64_t last_ns, next_ns;
+};
+
+struct result_plan_unit {
+	char *name;
+	char *section; /* that is strongest for it */
+	struct result_plan_tier *tiers;
+	size_t tier_count; /* 0: no schedule */
+};
+
+struct result_plan {
+	int64_t at_ns;
+	struct result_plan_unit *units;
+	size_t unit_count;
+	struct result_strings warnings;
+};
+
 void result_init_fini(struct result_init *r);
 void result_domains_fini(struct result_domains *r);
 void result_point_fini(struct result_point *r);
@@ -395,6 +415,7 @@ void result_repair_fini(struct result_repair *r);
 void result_stats_fini(struct result_stats *r);
 void result_doctor_fini(struct result_doctor *r);
 void result_config_fini(struct result_config *r);
+void result_plan_fini(struct result_plan *r);
 
 /* "hint", "warning", "error". */
 const char *result_severity_text(enum result_severity s);

@@ -58,6 +58,10 @@ static void put_sum(FILE *out, const struct result_config *r)
 		   "sections");
 	text_count(problems, sizeof(problems), r->problems.count, "problem",
 		   "problems");
+	if (r->files.count == 0) {
+		text_line(out, "there are no settings that can be read");
+		return;
+	}
 	text_line(out, "%s, %s: %s", files, sections,
 		  r->problems.count > 0 ? problems : "nothing wrong");
 }

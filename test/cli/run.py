@@ -121,6 +121,14 @@ GOLDEN = {
     "policy-keys": ["config", "keys"],
     "policy-unknown": ["config", "list"],
     "policy-check-what": ["config", "check", "web1"],
+    "help-plan": ["help", "plan"],
+    "plan-all": ["--config", "plan.conf", "plan", "--at", "2027-03-28T12"],
+    "plan-domain": ["--config", "plan.conf", "plan", "web1", "--at",
+                    "2027-10-31T02:40+01:00", "--json"],
+    "plan-nobody": ["--config", "plan.conf", "plan", "mail"],
+    "plan-none": ["--config", "/dev/null", "plan"],
+    "plan-bad": ["--config", "bad.conf", "plan"],
+    "plan-when": ["--config", "plan.conf", "plan", "--at", "tomorrow"],
     "group-unknown": ["--config", "policy.conf", "-r", "r", *STATE, "backup",
                       "--group", "shpo"],
     "passphrase-file": ["-r", "r", "points"],
@@ -160,6 +168,30 @@ main.daily = 90
 url = /srv/backup/main
 [replica:offsite]
 target = backup@nas:tank/vm
+""",
+    "plan.conf": """
+[web1]
+use_template = t
+[group:shop]
+members = db1 web2
+hourly = 0
+daily = 0
+main.yearly = 3
+keep = local, main
+yearly_mon = 2
+yearly_mday = 29
+[group:name]
+members = a b
+[old]
+autosnap = no
+[template_t]
+hourly_min = 30
+daily_hour = 2
+daily_min = 30
+monthly_mday = 31
+weekly = 3
+[repository:main]
+url = /srv/backup/main
 """,
     "dataset.conf": """
 [tank/vm]
@@ -338,6 +370,18 @@ def settings_that_are_wrong_stop_no_restore(place):
     for name in ("policy.conf", "bad.conf"):
         done = place.run("--config", name, "-r", "nowhere", "points")
         must(b"'nowhere'" in done.stderr, done.stderr)
+
+
+def plan_in_a_zone(place):
+    """Where the host has tables of zones: the end of a gap."""
+    if not os.path.exists("/usr/share/zoneinfo/Europe/Berlin"):
+        raise Skip("tables of time zones")
+    done = place.run("--config", "plan.conf", "--time-zone", "Europe/Berlin",
+                     "plan", "web1", "--at", "2027-03-28T12")
+    for when in (b"daily .*due since 2027-03-28T03:00:00\\+02:00",
+                 b"hourly .*due since 2027-03-28T11:30:00\\+02:00",
+                 b"monthly .*next 2027-03-31T00:00:00\\+02:00"):
+        must(re.search(when, done.stdout), done.stdout)
 
 
 def settings_parts_that_are_torn(place):
@@ -731,7 +775,7 @@ TESTS = [version, help_fits_80_columns, completion_is_bash,
          global_options_may_come_first, weak_to_strong, quiet_says_nothing,
          full_disk_is_an_error, closed_descriptors, init_and_points,
          settings_show_reads_back, settings_that_are_wrong_stop_no_restore,
-         settings_parts_that_are_torn,
+         settings_parts_that_are_torn, plan_in_a_zone,
          import_export, forget_and_gc,
          verify_and_repair, how_much, keys, recipients, secrets_stay,
          no_terminal_no_passphrase,
