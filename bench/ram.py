@@ -99,7 +99,7 @@ def main():
         place = Place(lab, Path(args.vmkeep).resolve())
         with storage(place, "xfs"):
             guest = lab.guest("bench", memory=256, dirty_size=64)
-            guest.wait_heartbeat(300)
+            guest.wait_heartbeat()
             time.sleep(10)
             rows = measure(place, guest, args)
             assert not guest.failed(), guest.failed()

@@ -217,7 +217,7 @@ def hear_first(guest):
 def run_all(lab, args):
     guest = lab.guest(NAME, memory=256, beat=args.beat, dirty_size=64)
     hear_first(guest)
-    guest.wait_heartbeat(300)
+    guest.wait_heartbeat()
     time.sleep(args.settle)
     ways, missing = find_ways(lab, guest, args)
     runs, failed = {way.title: {} for way in ways}, {}
