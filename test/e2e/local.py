@@ -100,8 +100,17 @@ def refusals(place):
         guest.wait_counter_beyond(2)
         kept = keep(place, guest)
         point = kept["id"]
+        other = keep(place, guest, "--no-memory")["id"]
         place.vmkeep("revert", point, code=BUSY, words=["--stop"])
-        guest.destroy()
+        place.lab.virsh("managedsave", guest.name)
+        place.vmkeep("revert", point, "--no-safety", code=FAILED,
+                     words=["managedsave-remove"])
+        place.lab.virsh("managedsave-remove", guest.name)
+        place.lab.virsh("domrename", guest.name, "here renamed")
+        place.vmkeep("revert", point, "--no-safety", code=FAILED,
+                     words=["was called", guest.name])
+        place.lab.virsh("domrename", "here renamed", guest.name)
+        place.vmkeep("recover")  # nothing was begun
         path = next(iter(guest.disks().values()))
         shutil.move(path, path + ".away")
         shutil.copy(path + ".away", path)
@@ -111,8 +120,15 @@ def refusals(place):
         record.write_bytes(whole[:-1])
         place.vmkeep("points", "--place", "local", code=INTEGRITY)
         place.vmkeep("recover")
-        assert copies(folder), "a damaged record keeps its snapshots"
+        both = copies(folder)
+        assert both, "a damaged record keeps its snapshots"
+        place.vmkeep("forget", other, "--force", "--place", "local",
+                     code=FAILED, words=["not all is freed"])
+        assert copies(folder) == both, "who knows what the damaged one needs"
+        place.vmkeep("recover", code=FAILED)
         record.write_bytes(whole)
+        place.vmkeep("recover")
+        assert 0 < len(copies(folder)) < len(both)
         place.vmkeep("forget", point, "--force", "--place", "local")
         assert copies(folder) == []
         guest.remove()
