@@ -24,7 +24,8 @@
 #define AGAIN_NS 10000000
 
 #ifdef VMKEEP_TEST_KILL
-/* VMKEEP_TEST_FAIL=N: the N-th of what is written, made or locked fails. */
+/* VMKEEP_TEST_FAIL=N: the N-th of what is written, made or locked fails, and
+ * the test is told. */
 static bool test_fails(void)
 {
 	static atomic_ulong calls;
@@ -33,6 +34,7 @@ static bool test_fails(void)
 	if (when == NULL ||
 	    atomic_fetch_add(&calls, 1) + 1 != strtoul(when, NULL, 10))
 		return false;
+	dprintf(STDERR_FILENO, "test: change %s fails\n", when);
 	errno = ENOSPC;
 	return true;
 }

@@ -197,9 +197,8 @@ def revert_killed(place):
 
 
 def failing(place, most, *args, before=lambda: None):
-    """Runs it with the 1st, 2nd, 3rd ... change of a file failing, until it
-    has gone well thrice. Yields how each ended, to be looked at."""
-    good = 0
+    """Runs it with the 1st, 2nd, 3rd ... change of a file failing, until
+    there are no more. Yields how each ended, to be looked at."""
     for number in range(1, most):
         before()
         done = place.run(*args, env={"VMKEEP_TEST_FAIL": str(number)})
@@ -207,10 +206,10 @@ def failing(place, most, *args, before=lambda: None):
         assert done.returncode in (DONE, FAILED, PARTLY), (number, done)
         assert done.returncode != FAILED or "No space" in done.stderr, (
             number, done)
-        good = good + 1 if done.returncode == DONE else 0
         yield number, done
-        if good == 3:
-            place.note(f"{number} changes")
+        if f"change {number} fails" not in done.stderr:
+            assert done.returncode == DONE and number > 20, (number, done)
+            place.note(f"{number - 1} changes")
             return
     raise AssertionError(f"no end after {most}")
 
@@ -225,7 +224,7 @@ def changes_fail(place):
             guest.wait_counter_beyond(2)
         disks = [guest.disks() for guest in guests]
         names = [guest.name for guest in guests]
-        for number, done in failing(place, 150, "backup", *names, "--together",
+        for number, done in failing(place, 300, "backup", *names, "--together",
                                     "--keep", "local", "--no-memory"):
             place.vmkeep("recover")
             for guest, own in zip(guests, disks):
