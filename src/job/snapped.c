@@ -281,6 +281,13 @@ void snapped_stay(struct snapped *s)
 	s->stay = true;
 }
 
+/* Of those that stay, a member that was lost has no point that names them. */
+static int end_use(struct snapped *s, struct err *e)
+{
+	return s->stay ? snap_use_end(mem_take(&s->use), e)
+		       : snap_use_done(s->use, e);
+}
+
 int snapped_end(struct snapped *s, struct err *e)
 {
 	struct err first = ERR_INIT;
@@ -293,7 +300,7 @@ int snapped_end(struct snapped *s, struct err *e)
 		if (!s->stay && drop_all(s, &second) < 0)
 			keep_first(&first, &second);
 		if (first.code == ERR_NONE)
-			(void)!snap_use_done(s->use, &first);
+			(void)!end_use(s, &first);
 	}
 	snapped_free(s);
 	if (first.code == ERR_NONE)

@@ -53,7 +53,8 @@ uint64_t snapped_ms(const struct snapped *s);
 /* What was taken, one for each of their volumes. */
 const struct snaps *snapped_all(const struct snapped *s);
 
-/* A point that is kept on this host names them by now: they stay. */
+/* A point that is kept on this host names them by now: they stay.  Those that
+ * none names go all the same. */
 void snapped_stay(struct snapped *s);
 
 /*

@@ -123,7 +123,7 @@ def refusals(place):
         both = copies(folder)
         assert both, "a damaged record keeps its snapshots"
         place.vmkeep("forget", other, "--force", "--place", "local",
-                     code=FAILED, words=["not all is freed"])
+                     code=INTEGRITY, words=["not all is freed"])
         assert copies(folder) == both, "who knows what the damaged one needs"
         place.vmkeep("recover", code=FAILED)
         record.write_bytes(whole)
