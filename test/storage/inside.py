@@ -24,7 +24,8 @@ from each import run_each, tests  # noqa: E402
 from system import SystemLab, inside  # noqa: E402
 
 # Names from basic to complex.
-FILES = ["volumes", "guests", "overlay", "kill", "findings", "power"]
+FILES = ["volumes", "guests", "overlay", "kill", "findings", "kept", "full",
+         "power"]
 
 
 def chosen(words):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Backup by overlay, and restore, of guests whose disks are volumes."""
 
-from kit import FAILED, healthy, instant, test, untouched
+from kit import FAILED, healthy, test, untouched
 from stage import STOCK, Disk, stock, stock_only
+from tours import lost_and_back
 
 
 def backup_words(place):
@@ -28,22 +29,14 @@ def there_and_back(place, name, *disks):
         unconfined(guest)
     guest.start()
     guest.wait_counter_beyond(3)
-    own, before = guest.disks(), guest.counter()
+    own = guest.disks()
     item = place.backup(guest.name, *backup_words(place))
     point = item["point"]
     assert point["level"] == "ram" and not item["degraded"], item
     place.note(f"pause {point['pause_ms']} ms")
     untouched(place, guest, own)
     healthy(guest)
-    guest.destroy()
-    place.lab.virsh("undefine", guest.name)
-    captured = instant(place, point["id"], guest)
-    assert captured >= before, (captured, before)
-    answer = place.restore(point["id"], f"{name}-back", "--ram")
-    assert answer["resumed"] and answer["state"] == "running", answer
-    guest.wait_counter_beyond(captured)
-    healthy(guest)
-    guest.remove()
+    lost_and_back(place, guest, point)
 
 
 @stock

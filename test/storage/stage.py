@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e"), str(HERE.parent / "lab"),
                 str(HERE.parent)]
 
-from kit import Place, test  # noqa: E402
+from kit import MARK, Place, test  # noqa: E402
 from lab import Disk, LabError, wait_until  # noqa: E402
 
 DISKS = Path("/dev/disk/by-id")
@@ -74,6 +74,17 @@ def patiently(*argv):
             if time.monotonic() > end:
                 raise
         time.sleep(0.2)
+
+
+def ours():
+    """What is there of ours, on all storages: snapshots, clones, LVs, files,
+    mounts."""
+    names = tool("zfs", "list", "-Ho", "name", "-t", "all").splitlines()
+    names += tool("lvs", "-a", "--noheadings", "-o",
+                  "vg_name,lv_name").splitlines()
+    names += map(str, MOUNTS.rglob("*"))
+    names += Path("/proc/self/mountinfo").read_text().splitlines()
+    return [name for name in names if MARK in name]
 
 
 class Pool:
@@ -204,4 +215,4 @@ def clean_disk(disk):
 
 __all__ = ["DISKS", "Disk", "FIRST", "FOURTH", "Group", "LabError", "MOUNTS",
            "Pool", "SECOND", "STOCK", "StoragePlace", "THIRD", "appears",
-           "clean_disk", "patiently", "stock", "tool", "udev_done", "wait_until"]
+           "clean_disk", "ours", "patiently", "stock", "tool", "udev_done", "wait_until"]
