@@ -38,5 +38,5 @@ def thick_snapshot(place):
             tool("dd", "if=/dev/zero", f"of={disks[0]}", "bs=1M", "seek=70",
                  "count=6", "oflag=direct")
 
-        gives_up(place, guest, overflow, ["say a larger --snapshot-size"],
+        gives_up(place, guest, overflow, ["larger --snapshot-size"],
                  "--snapshot-size", "4M")

@@ -24,8 +24,8 @@ from each import run_each, tests  # noqa: E402
 from system import SystemLab, inside  # noqa: E402
 
 # Names from basic to complex.
-FILES = ["volumes", "guests", "overlay", "kill", "findings", "kept", "full",
-         "power"]
+FILES = ["volumes", "guests", "overlay", "kill", "findings", "kept",
+         "kept_more", "full", "full_more", "power"]
 
 
 def chosen(words):
