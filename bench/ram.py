@@ -37,39 +37,45 @@ class Dumps:
     def __init__(self, place, guest):
         self.place, self.guest = place, guest
         self.plain = place.folder / "plain"
-        self.pages = place.folder / "pages"
+        self.key = place.folder / "plain-key"
+        self.file = place.folder / "exported"
         self.before = b""
-        place.json("init", self.plain, env={"VMKEEP_REPOSITORY": self.plain})
+        place.json("init", self.plain, "--key-file", self.key, key=False)
 
-    def added(self, repo, *args):
+    def added(self, repo, key, *args):
         """Runs vmkeep on a repository. Returns MiB that it grew by, and the
         answer."""
         before = engine.stored_mib(repo)
-        answer = self.place.json(*args, env={"VMKEEP_REPOSITORY": repo})
+        answer = self.place.json(*args, "--key-file", key, key=False,
+                                 env={"VMKEEP_REPOSITORY": repo})
         return engine.stored_mib(repo) - before, answer
 
     def changed(self, point):
         """MiB of pages with data, and of pages that are others now."""
-        self.place.json("export", f"{point}/memory", self.pages)
-        now, before = self.pages.read_bytes(), self.before
-        self.pages.unlink()
+        self.place.json("export", f"{point}/memory", self.file, "--place",
+                        "repository")  # pages; here it is libvirt's file
+        now, before = self.file.read_bytes(), self.before
+        self.file.unlink()
         self.before = now
         starts = range(0, len(now), PAGE)
         zero = bytes(PAGE)
         full = sum(now[i:i + PAGE] != zero for i in starts)
-        other = sum(now[i:i + PAGE] != before[i:i + PAGE] for i in starts)
-        return full * PAGE / engine.MIB, other * PAGE / engine.MIB
+        other = sum(now[i:i + PAGE] != (before[i:i + PAGE] or zero)
+                    for i in starts)
+        return [n * PAGE / engine.MIB for n in (full, other)]
 
     def take(self, title):
         """One dump. Returns its line of the table."""
         place = self.place
-        ours, answer = self.added(place.repo, "backup", self.guest.name,
-                                  "--keep", "local,repository", "--memory")
-        point = answer["items"][0]["point"]["id"]
-        [dump] = place.lab.dir.rglob(f"local/{answer['set']}/*memory*")
-        plain, _ = self.added(self.plain, "import", "ram", dump)
-        full, other = self.changed(point)
-        place.vmkeep("forget", point, "--force", "--place", "local")
+        ours, answer = self.added(place.repo, place.key_file, "backup",
+                                  self.guest.name, "--keep",
+                                  "local,repository", "--memory")
+        point = answer["items"][0]["point"]
+        [kept] = place.lab.dir.rglob("local/*/set")
+        dump = max(kept.parent.iterdir(), key=lambda file: file.stat().st_size)
+        plain, _ = self.added(self.plain, self.key, "import", "ram", dump)
+        full, other = self.changed(point["id"])
+        place.vmkeep("forget", point["id"], "--force", "--place", "local")
         return [title] + [engine.cell(mib, 1)
                           for mib in (full, other, ours, plain)]
 
