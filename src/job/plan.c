@@ -32,7 +32,7 @@ static void add_unit(struct result_plan *r, const char *name,
 
 	*u = (struct result_plan_unit){ .name = mem_strdup(name),
 					.section = mem_strdup(s->title) };
-	for (int t = 0; t < TIERS; t++)
+	for (enum tier t = 0; t < TIERS; t++)
 		if (policy_takes(p, t))
 			add_tier(u, p, t, at_s);
 }

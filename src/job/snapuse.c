@@ -139,13 +139,13 @@ static int settle(struct snap_use *u, struct settling *s, struct err *e)
 
 int snap_use_end(struct snap_use *u, struct err *e)
 {
-	AUTO(snap_use_free_at) struct snap_use *ours = u;
-
 	if (u == NULL)
 		return 0;
 	struct settling s = { .job = u->job };
+	int ok = settle(u, &s, e);
 
-	return settle(u, &s, e);
+	snap_use_free(u);
+	return ok;
 }
 
 int snap_use_done(struct snap_use *u, struct err *e)

@@ -303,7 +303,7 @@ static struct policy_place *place_of(struct policy *p, const char *name)
 	struct policy_place *place = &p->places[p->place_count++];
 
 	place->name = mem_fmt("%.*s", (int)n, name);
-	for (int t = 0; t < TIERS; t++)
+	for (enum tier t = 0; t < TIERS; t++)
 		place->counts.disks[t] = place->counts.ram[t] = POLICY_UNSAID;
 	return place;
 }
@@ -350,7 +350,7 @@ void policy_init(struct policy *p)
 	struct err e = ERR_INIT;
 
 	*p = (struct policy){ .memory = -1 };
-	for (int t = 0; t < TIERS; t++)
+	for (enum tier t = 0; t < TIERS; t++)
 		p->counts.ram[t] = POLICY_UNSAID;
 	for (const struct policy_key *k = policy_keys; k->opt.name != NULL; k++)
 		if (k->standard != NULL &&

@@ -26,7 +26,7 @@ void policy_fini(struct policy *p)
 
 static void take(uint64_t to[TIERS], const uint64_t from[TIERS])
 {
-	for (int t = 0; t < TIERS; t++)
+	for (enum tier t = 0; t < TIERS; t++)
 		if (from[t] != POLICY_UNSAID)
 			to[t] = from[t];
 }
@@ -43,7 +43,7 @@ void policy_counts(const struct policy *p, const char *place,
 		take(counts->disks, p->places[i].counts.disks);
 		take(counts->ram, p->places[i].counts.ram);
 	}
-	for (int t = 0; t < TIERS; t++)
+	for (enum tier t = 0; t < TIERS; t++)
 		apart |= counts->ram[t] != POLICY_UNSAID;
 	for (int t = 0; apart && t < TIERS; t++)
 		if (counts->ram[t] == POLICY_UNSAID)

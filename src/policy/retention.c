@@ -132,7 +132,7 @@ static int64_t finest_period(const struct retention *r)
 	struct tier_counts counts;
 
 	policy_counts(r->policy, r->policy->keep.items[r->place], &counts);
-	for (int t = 0; t < TIERS; t++)
+	for (enum tier t = 0; t < TIERS; t++)
 		if (counts.disks[t] > 0 || policy_takes(r->policy, t))
 			return retention_period_s(r->policy, t);
 	return retention_period_s(r->policy, TIER_YEARLY);
@@ -215,7 +215,7 @@ static char *tiers_text(const uint64_t counts[TIERS])
 {
 	char *text = mem_strdup("");
 
-	for (int t = 0; t < TIERS; t++) {
+	for (enum tier t = 0; t < TIERS; t++) {
 		autofree char *before = text;
 
 		if (counts[t] == 0 || counts[t] == POLICY_UNSAID)
@@ -263,7 +263,6 @@ static void judge(const struct retention *r, const struct candidates *all,
 /* RAM goes by the same rule among what stays, or with its disks. */
 static void apply_tiers(const struct retention *r, struct candidates *all)
 {
-	AUTO(candidates_fini) struct candidates left = { .count = 0 };
 	struct tier_counts n;
 
 	policy_counts(r->policy, r->policy->keep.items[r->place], &n);

@@ -177,7 +177,7 @@ static void apply_calendar(const struct rule *u)
 void retention_apply(const struct retention *r, struct candidates *all,
 		     const uint64_t counts[TIERS], bool ram)
 {
-	for (int t = 0; t < TIERS; t++) {
+	for (enum tier t = 0; t < TIERS; t++) {
 		const struct rule u = { .r = r,
 					.all = all,
 					.tier = t,

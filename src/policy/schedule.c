@@ -226,14 +226,14 @@ unsigned schedule_due(const struct policy *p,
 	int64_t last[TIERS];
 	unsigned due = 0;
 
-	for (int t = 0; t < TIERS; t++) {
+	for (enum tier t = 0; t < TIERS; t++) {
 		if (!policy_takes(p, t))
 			continue;
 		due |= TIER_BIT(t);
 		last[t] = schedule_last(p, t, now_s);
 	}
 	for (size_t i = 0; i < count && due != 0; i++)
-		for (int t = 0; t < TIERS; t++)
+		for (enum tier t = 0; t < TIERS; t++)
 			if ((due & points[i].tiers & TIER_BIT(t)) != 0 &&
 			    points[i].time_s <= now_s &&
 			    points[i].time_s >= last[t])

@@ -276,7 +276,7 @@ static void make_history(struct world *w, uint64_t *seed)
 		s->ram = next_random(seed) % 2 == 0;
 		s->held = next_random(seed) % 16 == 0;
 	}
-	for (int t = 0; t < TIERS; t++) {
+	for (enum tier t = 0; t < TIERS; t++) {
 		w->p.counts.disks[t] = next_random(seed) % 8;
 		w->p.counts.ram[t] = next_random(seed) % 3;
 	}

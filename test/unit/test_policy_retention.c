@@ -205,7 +205,7 @@ static unsigned kept_by(const struct retention_item *item)
 	unsigned bits = 0;
 
 	for (size_t i = 0; i < item->why.count; i++)
-		for (int t = 0; t < TIERS; t++) {
+		for (enum tier t = 0; t < TIERS; t++) {
 			autofree char *mark = mem_fmt("%s: ", tier_names[t]);
 
 			if (strncmp(item->why.items[i], mark, strlen(mark)) ==

@@ -250,7 +250,7 @@ static void take(struct walk *w, int64_t now)
 {
 	unsigned due = schedule_due(&w->p, w->newest, TIERS, now);
 
-	for (int t = 0; t < TIERS; t++) {
+	for (enum tier t = 0; t < TIERS; t++) {
 		bool seen = w->newest[t].time_s >= w->last[t];
 
 		assert_int_equal((due & TIER_BIT(t)) == 0, seen);
@@ -270,14 +270,14 @@ static void walk(const char *tz, const char *settings)
 	make(&w.p, settings);
 	now = at("2000-01-01") + 7;
 	end = at("2040-01-01");
-	for (int t = 0; t < TIERS; t++) {
+	for (enum tier t = 0; t < TIERS; t++) {
 		w.last[t] = schedule_last(&w.p, t, now);
 		w.next[t] = schedule_next(&w.p, t, now);
 		assert_true(w.last[t] <= now && now < w.next[t]);
 		w.newest[t] = (struct schedule_point){ now, TIER_BIT(t) };
 	}
 	for (; now < end; now += HOUR) {
-		for (int t = 0; t < TIERS; t++)
+		for (enum tier t = 0; t < TIERS; t++)
 			step(&w, t, now);
 		take(&w, now);
 	}
