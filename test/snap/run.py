@@ -465,6 +465,16 @@ def overwrite(path, mib):
             os.fsync(f.fileno())
 
 
+def leave_free(p, name, size):
+    """A file takes all but so much of the world's file system."""
+    more = free(p.world.root) - size
+    if more <= 0:
+        return
+    with open(os.path.join(p.world.root, name), "wb") as ballast:
+        os.posix_fallocate(ballast.fileno(), 0, more)
+        os.fsync(ballast.fileno())
+
+
 def case_files_full(p):
     """A file system that is nearly full takes none; what is held is given up
     before the guest cannot write any more, and then it can."""
@@ -477,23 +487,23 @@ def case_files_full(p):
     ok("check", p.journal)
     at = os.statvfs(p.world.root)
     left = at.f_blocks * at.f_frsize // 25
-    with open(os.path.join(p.world.root, "ballast"), "wb") as ballast:
-        os.posix_fallocate(ballast.fileno(), 0, free(p.world.root) - left)
-        os.fsync(ballast.fileno())
+    leave_free(p, "ballast", left)
     overwrite(path, 8)
     answer = probe("check", p.journal)
     check(answer.error == NO_SPACE and b"are free" in answer.raw, answer)
-    held = free(p.world.root)
     ok("drop", p.journal)
     p.nothing_left("full")
-    # what was in the snapshot alone is freed, btrfs takes its time
-    for _ in range(300):
-        if free(p.world.root) > held:
-            break
-        time.sleep(1)
     overwrite(path, 8)
     p.fresh()
-    answer = probe("take", p.journal, SET, path)
+    # btrfs takes its time to free what was in the snapshot alone
+    for n in range(300):
+        leave_free(p, f"ballast {n}", left)
+        answer = probe("take", p.journal, SET, path)
+        if answer.error:
+            break
+        ok("drop", p.journal)
+        p.fresh()
+        time.sleep(0.5)
     check(answer.error == NO_SPACE and b"are free" in answer.raw, answer)
     p.nothing_left("full")
 
