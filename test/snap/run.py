@@ -84,6 +84,7 @@ class Place:
     def __init__(self, world):
         self.world = world
         self.journal = os.path.join(world.folder, "journal")
+        self.ballast = 0
 
     def fresh(self, *paths):
         """Every disk says "old"."""
@@ -465,14 +466,38 @@ def overwrite(path, mib):
             os.fsync(f.fileno())
 
 
-def leave_free(p, name, size):
-    """A file takes all but so much of the world's file system."""
-    more = free(p.world.root) - size
+def leave_free(p, left):
+    """Takes room of the world's file system, so that so much is left. False
+    when it says that it has room that cannot be had yet."""
+    more = free(p.world.root) - left
     if more <= 0:
-        return
-    with open(os.path.join(p.world.root, name), "wb") as ballast:
-        os.posix_fallocate(ballast.fileno(), 0, more)
-        os.fsync(ballast.fileno())
+        return True
+    p.ballast += 1
+    name = os.path.join(p.world.root, f"ballast {p.ballast}")
+    with open(name, "wb") as ballast:
+        try:
+            os.posix_fallocate(ballast.fileno(), 0, more)
+            os.fsync(ballast.fileno())
+            return True
+        except OSError:
+            os.unlink(name)
+            return False
+
+
+def nearly_full(p, ask, undo):
+    """Takes nearly all room until ask() is refused for it: btrfs frees what was
+    dropped when it likes. Each time that it is not, undo()."""
+    at = os.statvfs(p.world.root)
+    answer = None
+    for _ in range(300):
+        if leave_free(p, at.f_blocks * at.f_frsize // 25):
+            answer = ask()
+            if answer.error:
+                break
+            undo()
+        time.sleep(0.5)
+    check(answer and answer.error == NO_SPACE and b"are free" in answer.raw,
+          answer)
 
 
 def case_files_full(p):
@@ -485,26 +510,18 @@ def case_files_full(p):
     fill(path, 0, 100)
     p.take(path)
     ok("check", p.journal)
-    at = os.statvfs(p.world.root)
-    left = at.f_blocks * at.f_frsize // 25
-    leave_free(p, "ballast", left)
+    nearly_full(p, lambda: probe("check", p.journal), lambda: None)
     overwrite(path, 8)
-    answer = probe("check", p.journal)
-    check(answer.error == NO_SPACE and b"are free" in answer.raw, answer)
     ok("drop", p.journal)
     p.nothing_left("full")
     overwrite(path, 8)
     p.fresh()
-    # btrfs takes its time to free what was in the snapshot alone
-    for n in range(300):
-        leave_free(p, f"ballast {n}", left)
-        answer = probe("take", p.journal, SET, path)
-        if answer.error:
-            break
+
+    def dropped():
         ok("drop", p.journal)
         p.fresh()
-        time.sleep(0.5)
-    check(answer.error == NO_SPACE and b"are free" in answer.raw, answer)
+
+    nearly_full(p, lambda: probe("take", p.journal, SET, path), dropped)
     p.nothing_left("full")
 
 
