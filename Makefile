@@ -42,7 +42,7 @@ lab:
 
 check-lab:
 	.ci/deps build test demo
-	test/check.py gcc lab
+	test/check.py lab
 
 # Bring all C sources into the form that check asks for.
 format:
@@ -57,6 +57,8 @@ bench: bench-deps
 	bench/engine.py --vmkeep $(BUILD)/vmkeep \
 		--bareloop $(BUILD)/bench/bareloop
 	bench/standstill.py --vmkeep $(BUILD)/vmkeep
+	bench/group.py $(BUILD)
+	bench/ram.py --vmkeep $(BUILD)/vmkeep
 	bench/index.py --tool $(BUILD)/bench/indexbench
 
 install: all

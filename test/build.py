@@ -3,7 +3,9 @@
 """Build one variant in build-check/, warnings being errors, and run its
 unit tests.
 
-    build.py gcc|asan|tsan
+    build.py [--build] gcc|asan|tsan
+
+--build: only that, which counts as a test.
 """
 
 import os
@@ -57,7 +59,7 @@ def count(junit):
 
 
 def main():
-    name = sys.argv[1]
+    name = sys.argv[-1]
     compiler, options, tests = VARIANTS[name]
     build = os.path.join(ROOT, "build-check", name)
     try:
@@ -66,6 +68,8 @@ def main():
     except subprocess.CalledProcessError as failure:
         print(failure)
         results.finish(name, 0, 1)
+    if "--build" in sys.argv:
+        results.finish(name, 1, 0)
     junit = os.path.join(build, "meson-logs", "testlog.junit.xml")
     if os.path.exists(junit):
         os.unlink(junit)

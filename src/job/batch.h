@@ -14,7 +14,7 @@
 #include "job/outlet.h"
 
 /* Pieces that are gathered at most; one more writes all of them. */
-#define BATCH_MAX 512
+#define BATCH_MAX OUTLET_PIECES
 
 struct batch {
 	struct outlet *outlet;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "job/outlet.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -27,10 +28,9 @@ struct outlet {
 	struct disk *disk;      /* or NULL */
 	pthread_mutex_t asking; /* disk_extent() */
 	int fd;
-	int direct;            /* the same past the page cache, or -1 */
-	_Atomic bool refused;  /* the file system does not take that */
-	_Atomic bool accepted; /* it has taken it */
-	bool reserves;         /* outlet_reserve() helps */
+	int direct;           /* the same past the page cache, or -1 */
+	_Atomic bool refused; /* the file system does not take that */
+	bool reserves;        /* outlet_reserve() helps */
 };
 
 struct outlet *outlet_disk(struct disk *d)
@@ -146,10 +146,8 @@ int outlet_write(struct outlet *o, unsigned thread, uint64_t offset,
 				  from, e);
 	if (!can_be_direct(o, from, offset, size))
 		return write_cached(o->fd, offset, size, from, e);
-	if (fd_pwrite_full(o->direct, from, size, offset, e) == 0) {
-		atomic_store(&o->accepted, true);
+	if (fd_pwrite_full(o->direct, from, size, offset, e) == 0)
 		return 0;
-	}
 	return is_refusal(o, e) ? write_cached(o->fd, offset, size, from, e)
 				: -1;
 }
@@ -167,17 +165,22 @@ static int write_each(struct outlet *o, unsigned thread, uint64_t offset,
 }
 
 int outlet_writev(struct outlet *o, unsigned thread, uint64_t offset,
-		  struct iovec *iov, size_t count, struct err *e)
+		  const struct iovec *iov, size_t count, struct err *e)
 {
+	struct iovec left[OUTLET_PIECES]; /* is used up */
 	bool direct = o->disk == NULL;
 
+	assert(count <= OUTLET_PIECES);
 	for (size_t i = 0; i < count && direct; i++)
 		direct = can_be_direct(o, iov[i].iov_base, offset,
 				       iov[i].iov_len);
-	/* whether O_DIRECT is refused shows with the first one alone */
-	if (!direct || !atomic_load(&o->accepted))
+	if (!direct)
 		return write_each(o, thread, offset, iov, count, e);
-	return fd_pwritev_full(o->direct, iov, count, offset, e);
+	memcpy(left, iov, count * sizeof(*iov));
+	if (fd_pwritev_full(o->direct, left, count, offset, e) == 0)
+		return 0;
+	return is_refusal(o, e) ? write_each(o, thread, offset, iov, count, e)
+				: -1;
 }
 
 void outlet_reserve(struct outlet *o, uint64_t offset, uint64_t size)

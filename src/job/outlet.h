@@ -37,10 +37,10 @@ unsigned outlet_threads(const struct outlet *o);
 int outlet_write(struct outlet *o, unsigned thread, uint64_t offset,
 		 size_t size, const uint8_t *from, struct err *e);
 
-/* The same of up to 1,024 pieces of memory, for neighbours on the target; iov
- * is used up. */
+/* The same of up to so many pieces of memory, for neighbours on the target. */
+#define OUTLET_PIECES 512
 int outlet_writev(struct outlet *o, unsigned thread, uint64_t offset,
-		  struct iovec *iov, size_t count, struct err *e);
+		  const struct iovec *iov, size_t count, struct err *e);
 
 /* All of it is going to be written: have blocks for it, so that several threads
  * may write at once, and neighbours lie together whatever the order.  Nothing

@@ -239,7 +239,7 @@ static int check_room(int fd, uint64_t size, struct err *e)
 
 static int fits(const struct held *h, const char *path, struct err *e)
 {
-	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	autofd int fd = fd_open(path, O_RDONLY | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)

@@ -28,6 +28,45 @@
 
 static struct err e;
 
+/* ---- a device whose blocks are larger than pages --------------------------
+ */
+
+static size_t block; /* what O_DIRECT takes multiples of; 0: as it is */
+static unsigned refusals;
+
+ssize_t __real_pwrite64(int fd, const void *p, size_t size, off_t at);
+ssize_t __real_pwritev64(int fd, const struct iovec *v, int count, off_t at);
+ssize_t __wrap_pwrite64(int fd, const void *p, size_t size, off_t at);
+ssize_t __wrap_pwritev64(int fd, const struct iovec *v, int count, off_t at);
+
+static bool is_refused(int fd, size_t size, off_t at)
+{
+	if (block == 0 || (fcntl(fd, F_GETFL) & O_DIRECT) == 0 ||
+	    (size % block == 0 && (size_t)at % block == 0))
+		return false;
+	refusals++;
+	errno = EINVAL;
+	return true;
+}
+
+ssize_t __wrap_pwrite64(int fd, const void *p, size_t size, off_t at)
+{
+	return is_refused(fd, size, at) ? -1 : __real_pwrite64(fd, p, size, at);
+}
+
+ssize_t __wrap_pwritev64(int fd, const struct iovec *v, int count, off_t at)
+{
+	size_t size = 0;
+
+	for (int i = 0; i < count; i++)
+		size += v[i].iov_len;
+	return is_refused(fd, size, at) ? -1
+					: __real_pwritev64(fd, v, count, at);
+}
+
+/* ---- files ----------------------------------------------------------------
+ */
+
 /* Past the page cache, and in memory. */
 static const char *const places[] = { "/var/tmp", "/dev/shm" };
 
@@ -74,14 +113,13 @@ static size_t size_of(uint32_t i)
 	return i < 1000 ? 2 * PAGE : sizes[i % 6];
 }
 
-static void any_order(void **state)
+static void in_any_order(void)
 {
 	autofree uint8_t *data = mem_try_pages(SIZE);
 	autofree uint8_t *should = mem_zalloc(1, SIZE);
 	autofree uint8_t *is = mem_alloc(SIZE);
 	uint32_t order[PIECES];
 
-	(void)state;
 	for (size_t i = 0; i < SIZE; i++)
 		data[i] = (uint8_t)(i / PAGE * 31 + i);
 	for (uint32_t run = 0; run < 8; run++) {
@@ -109,6 +147,22 @@ static void any_order(void **state)
 		assert_int_equal(fd_pread_full(fd, is, SIZE, 0, &e), 0);
 		assert_memory_equal(is, should, SIZE);
 	}
+}
+
+static void any_order(void **state)
+{
+	(void)state;
+	in_any_order();
+}
+
+/* The first rows it takes, others not: those go through the page cache. */
+static void larger_blocks(void **state)
+{
+	(void)state;
+	block = 64u << 10;
+	in_any_order();
+	block = 0;
+	assert_true(refusals > 0);
 }
 
 /* It fails when the batch is full, and at the end; what is told as written is
@@ -200,6 +254,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(neighbours_are_one_write),
 		cmocka_unit_test(any_order),
+		cmocka_unit_test(larger_blocks),
 		cmocka_unit_test(a_full_disk),
 	};
 

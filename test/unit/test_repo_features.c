@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/talk.h"
 #include "repo/access.h"
 #include "repo/collect.h"
 #include "repo/repair.h"
@@ -98,7 +99,8 @@ static void reading_only(void **state)
 					.passphrase = "a passphrase",
 					.label = "new" };
 	struct access_sealing sealing;
-	struct repair_options o = { .level = VERIFY_DATA };
+	const struct repair_options o = { .level = VERIFY_DATA,
+					  .talk = &talk_none };
 	struct repair_result repaired;
 	struct id id;
 
@@ -115,6 +117,38 @@ static void reading_only(void **state)
 	repair_result_fini(&repaired);
 	kit_verify_clean(&kit, s); /* and notes nothing */
 	assert_int_equal(kit_count(s, ""), before);
+}
+
+/* Objects of a later version, beside all that a collection deletes. */
+static void other_names(void **state)
+{
+	static const char *const names[] = { "later/one", "hold/0", "notes/x/1",
+					     "points.more/1" };
+	AUTO(store_close_at) struct store *s = made(0, 0, 0);
+	AUTO(repo_close_at) struct repo *r = kit_open(&kit, s);
+	AUTO(buf_fini) struct buf b = BUF_INIT;
+	const struct repair_options o = { .level = VERIFY_DATA,
+					  .talk = &talk_none };
+	struct repair_result repaired;
+
+	(void)state;
+	wr_string(&b, "of another time");
+	for (size_t i = 0; i < 4; i++)
+		kit_store(s, names[i], &b);
+	assert_int_equal(back_up(r), 0);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(collect(r) >= 0);
+	assert_int_equal(repair_run(r, &o, &repaired, &e), 0);
+	assert_false(repaired.changed);
+	repair_result_fini(&repaired);
+	kit_verify_clean(&kit, s);
+	for (size_t i = 0; i < 4; i++) {
+		AUTO(buf_fini) struct buf is = BUF_INIT;
+
+		kit_load(s, names[i], &is);
+		assert_int_equal(is.len, b.len);
+		assert_memory_equal(is.p, b.p, b.len);
+	}
 }
 
 static int setup(void **state)
@@ -137,6 +171,7 @@ int main(void)
 		cmocka_unit_test(nothing_at_all),
 		cmocka_unit_test(everything_but_collecting),
 		cmocka_unit_test(reading_only),
+		cmocka_unit_test(other_names),
 	};
 
 	return cmocka_run_group_tests_name("repo/features", tests, setup,
