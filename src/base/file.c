@@ -182,6 +182,8 @@ static void advance(struct iovec **iov, size_t *count, size_t n)
 int fd_pwritev_full(int fd, struct iovec *iov, size_t count, uint64_t offset,
 		    struct err *e)
 {
+	if (test_fails())
+		return err_sys(e, "cannot write at %" PRIu64, offset);
 	for (advance(&iov, &count, 0); count > 0;) {
 		ssize_t put = pwritev(fd, iov, (int)count, (off_t)offset);
 

@@ -150,7 +150,7 @@ static int64_t next_date(const struct policy *p, enum tier tier, int64_t now_s)
 static int64_t last_part(const struct policy *p, enum tier tier,
 			 int64_t shown_s)
 {
-	int64_t hour = shown_s - (shown_s - floor_div(shown_s, HOUR) * HOUR);
+	int64_t hour = floor_div(shown_s, HOUR) * HOUR;
 	int64_t part = (int64_t)p->frequent_period * MINUTE;
 	int64_t at = hour + (int64_t)p->hourly_min * MINUTE;
 
