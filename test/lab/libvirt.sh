@@ -200,6 +200,15 @@ owner_lives() {
 	[ "${stat[19]}" = "$start" ]
 }
 
+# Unmounts what tests have mounted below the lab on the host, the last first.
+unmount_below() {
+	local place
+	awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts |
+		tac | while read -r place; do
+		umount "$(printf '%b' "$place")"
+	done
+}
+
 sweep() {
 	local owner
 	for owner in "$1"/*/owner; do
@@ -207,6 +216,7 @@ sweep() {
 		dir=${owner%/owner}
 		owner_lives && continue
 		stop
+		unmount_below
 		rm -rf "$dir"
 	done
 }
